@@ -1,0 +1,71 @@
+//! Reading the manifests of a command line, and saying what stands in the way of one.
+
+use super::{PathArgs, Report};
+use crate::error::{Error, shell_word};
+use crate::manifest::Manifest;
+use crate::ops::Context;
+use crate::ops::plan::Refusal;
+use crate::ui::Ui;
+
+/// Loads each manifest once; those that are bad are reported and left out.
+pub fn load(context: &Context, ui: &Ui, paths: &PathArgs, report: &mut Report) -> Vec<Manifest> {
+    let mut manifests: Vec<Manifest> = Vec::new();
+    for path in paths.all() {
+        match context.manifest(&path) {
+            Ok(manifest) if manifests.iter().any(|known| known.file == manifest.file) => {}
+            Ok(manifest) => manifests.push(manifest),
+            Err(error) => report.fail(ui, &path.to_string_lossy(), &error),
+        }
+    }
+    manifests
+}
+
+/// A refusal that nobody resolved, as an error.
+pub fn refused(refusal: Refusal, manifest: &Manifest) -> Error {
+    let path = shell_word(&manifest.path);
+    match refusal {
+        Refusal::WouldLose { pending } | Refusal::MustAsk { pending } => {
+            Error::needs_person(format!("restoring `{}` would lose {}", manifest.path, changes(pending.len())))
+                .cause(list("pending changes:", &pending))
+                .hint(format!(
+                    "put them aside with `assets restore --stash {path}`; `assets stash pop {path}` brings them back"
+                ))
+                .hint(format!("or send them: `assets push {path}`"))
+        }
+        Refusal::MustConfirm { pending } => Error::needs_person(format!(
+            "reset drops {} of `{}` and needs a yes",
+            changes(pending.len()),
+            manifest.path
+        ))
+        .cause(list("pending changes:", &pending))
+        .hint(format!("confirm with `assets reset -y {path}`")),
+        Refusal::Conflict { files } => Error::needs_person(format!(
+            "{} of `{}` {} changed here and, differently, in `{}`",
+            if files.len() == 1 { "1 file".to_string() } else { format!("{} files", files.len()) },
+            manifest.path,
+            if files.len() == 1 { "was" } else { "were" },
+            manifest.repo_name()
+        ))
+        .cause(list("conflicts:", &files))
+        .hint(format!("to send yours for these files: `assets push --ours {path}`"))
+        .hint(format!("to take theirs: put yours aside with `assets reset {path}`, move the pin, and record again")),
+    }
+}
+
+/// `1 pending change`, `2 pending changes`.
+pub fn changes(count: usize) -> String {
+    if count == 1 { "1 pending change".into() } else { format!("{count} pending changes") }
+}
+
+/// A title and some lines below it; not more than fit a screen.
+pub fn list(title: &str, lines: &[String]) -> String {
+    const MOST: usize = 20;
+    let mut text = title.to_string();
+    for line in lines.iter().take(MOST) {
+        text.push_str(&format!("\n  {line}"));
+    }
+    if lines.len() > MOST {
+        text.push_str(&format!("\n  and {} more", lines.len() - MOST));
+    }
+    text
+}

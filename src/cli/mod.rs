@@ -1,0 +1,233 @@
+//! The command line: arguments, and turning what the operations return into output and an exit code.
+
+mod config;
+mod legacy;
+mod manifests;
+mod push;
+mod reset;
+mod restore;
+mod stash;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::FalseyValueParser;
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use serde_json::{Value, json};
+
+use crate::error::{Error, Kind, Result};
+use crate::interrupt;
+use crate::ops::Context;
+use crate::settings::Environment;
+use crate::ui::{Manners, Ui};
+
+/// Brings a repo's test recordings to disk at the commit that its assets.json files pin, and sends new ones back.
+#[derive(Parser)]
+#[command(name = "assets", version, max_term_width = 100, propagate_version = true, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(flatten)]
+    global: GlobalArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  assets restore                      the recordings of the package you are in
+  assets restore sdk/core sdk/tables  those of two packages
+  assets push -m \"Record new tests\"   send what was recorded, and move the pin
+  assets reset                        drop local changes";
+
+#[derive(Args)]
+struct GlobalArgs {
+    /// Resolve relative paths against this directory [env: TEST_PROXY_FOLDER]
+    #[arg(short = 'l', long, value_name = "DIR", global = true)]
+    storage_location: Option<PathBuf>,
+    /// Print one JSON document instead of text
+    #[arg(long, global = true, env = "ASSETS_JSON", value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue)]
+    json: bool,
+    /// Print only results and errors
+    #[arg(short, long, global = true, env = "ASSETS_QUIET", value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue)]
+    quiet: bool,
+    /// Show the git commands (-v), and how long they take (-vv)
+    #[arg(short, long, global = true, action = ArgAction::Count, env = "ASSETS_VERBOSE")]
+    verbose: u8,
+    /// Colours on stderr
+    #[arg(long, value_name = "WHEN", global = true, default_value = "auto", env = "ASSETS_COLOR")]
+    color: ColorChoice,
+    /// Show no progress
+    #[arg(long, global = true, env = "ASSETS_NO_PROGRESS", value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue)]
+    no_progress: bool,
+    /// Never ask: fail, or do what is safe
+    #[arg(long, global = true, env = "ASSETS_NO_INPUT", value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue)]
+    no_input: bool,
+    /// Use only what is on this machine
+    #[arg(long, global = true, env = "ASSETS_OFFLINE", value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue)]
+    offline: bool,
+    /// Wait at most this long for another `assets` [default: without end]
+    #[arg(long, value_name = "SECONDS", global = true, env = "ASSETS_LOCK_TIMEOUT")]
+    lock_timeout: Option<u64>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ColorChoice {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Show each package's recordings at the commit its assets.json pins
+    #[command(alias = "playback")]
+    Restore(restore::RestoreArgs),
+    /// Send new and changed recordings, then move the pin in the assets.json
+    Push(push::PushArgs),
+    /// Drop local changes of recordings and show the pin again
+    Reset(reset::ResetArgs),
+    /// List or bring back changes that were put aside
+    Stash(stash::StashArgs),
+    /// Show where recordings are and what an assets.json says
+    Config(config::ConfigArgs),
+}
+
+/// Which manifests a command is about.
+#[derive(Args)]
+struct PathArgs {
+    /// An assets.json, or a directory at or below one [default: the current directory]
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// The same as PATH
+    #[arg(short = 'a', long = "assets-json-path", value_name = "PATH")]
+    assets_json_path: Vec<PathBuf>,
+}
+
+/// What a command left to report: a line of results for each manifest, and how it ended.
+struct Report {
+    results: Vec<Value>,
+    failures: Vec<Kind>,
+}
+
+/// Runs a command line and returns the exit code.
+pub fn run(args: Vec<OsString>) -> u8 {
+    interrupt::install();
+    let args = legacy::modernise(args);
+    let wants_json = args.iter().any(|arg| arg == "--json");
+    let cli = match Cli::try_parse_from(&args) {
+        Ok(cli) => cli,
+        Err(error) if wants_json && error.use_stderr() => {
+            let ui = Ui::new(Manners { json: true, ..Manners::default() });
+            let message = error.to_string();
+            let message = message.lines().next().unwrap_or_default().trim_start_matches("error: ");
+            return finish(&ui, "", Err(Error::usage(message)));
+        }
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { Kind::Usage.exit_code() } else { 0 };
+        }
+    };
+    let global = &cli.global;
+    let color = match global.color {
+        ColorChoice::Auto => None,
+        ColorChoice::Always => Some(true),
+        ColorChoice::Never => Some(false),
+    };
+    let ui = Ui::new(Manners {
+        quiet: global.quiet,
+        verbose: global.verbose,
+        json: global.json,
+        color,
+        no_progress: global.no_progress,
+        no_input: global.no_input,
+    });
+    let name = cli.command.name();
+    let result = context(global, &ui, &args).and_then(|context| cli.command.run(&context, &ui));
+    finish(&ui, name, result)
+}
+
+impl Command {
+    fn name(&self) -> &'static str {
+        match self {
+            Command::Restore(_) => "restore",
+            Command::Push(_) => "push",
+            Command::Reset(_) => "reset",
+            Command::Stash(args) => args.name(),
+            Command::Config(args) => args.name(),
+        }
+    }
+
+    fn run(&self, context: &Context, ui: &Ui) -> Result<Report> {
+        match self {
+            Command::Restore(args) => restore::run(context, ui, args),
+            Command::Push(args) => push::run(context, ui, args),
+            Command::Reset(args) => reset::run(context, ui, args),
+            Command::Stash(args) => stash::run(context, ui, args),
+            Command::Config(args) => config::run(context, ui, args),
+        }
+    }
+}
+
+impl PathArgs {
+    fn all(&self) -> Vec<PathBuf> {
+        let mut paths: Vec<PathBuf> = self.paths.iter().chain(&self.assets_json_path).cloned().collect();
+        if paths.is_empty() {
+            paths.push(PathBuf::from("."));
+        }
+        paths
+    }
+}
+
+impl Report {
+    fn new() -> Report {
+        Report { results: Vec::new(), failures: Vec::new() }
+    }
+
+    /// Adds a failed manifest: shown at once, or in the JSON document.
+    fn fail(&mut self, ui: &Ui, manifest: &str, error: &Error) {
+        if !ui.json() {
+            ui.error(error);
+        }
+        self.results.push(json!({"manifest": manifest, "state": "failed", "error": error_json(error)}));
+        self.failures.push(error.kind);
+    }
+}
+
+fn context(global: &GlobalArgs, ui: &Ui, args: &[OsString]) -> Result<Context> {
+    let environment = Environment::read()?;
+    let base = match global.storage_location.as_ref().or(environment.storage_location.as_ref()) {
+        Some(folder) => environment.cwd.join(folder),
+        None => environment.cwd.clone(),
+    };
+    let words: Vec<String> = args.iter().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
+    let title = format!("assets {} (process {})", words.join(" "), std::process::id());
+    let mut context = Context::new(environment, ui.progress.clone(), base, title);
+    context.offline = global.offline;
+    context.lock_timeout = global.lock_timeout.map(Duration::from_secs);
+    Ok(context)
+}
+
+/// Prints what is left to print and decides the exit code.
+fn finish(ui: &Ui, command: &str, result: Result<Report>) -> u8 {
+    ui.progress.stop();
+    let (report, error) = match result {
+        Ok(report) => (report, None),
+        Err(error) => (Report { results: Vec::new(), failures: vec![error.kind] }, Some(error)),
+    };
+    let worst = report.failures.iter().min_by_key(|kind| kind.precedence());
+    let code = worst.map_or(0, |kind| kind.exit_code());
+    if ui.json() {
+        let mut document = json!({"schema": 1, "command": command, "exit_code": code, "results": report.results});
+        if let Some(error) = &error {
+            document["error"] = error_json(error);
+        }
+        ui.data(&document.to_string());
+    } else if let Some(error) = &error {
+        ui.error(error);
+    }
+    code
+}
+
+fn error_json(error: &Error) -> Value {
+    json!({"kind": error.kind.name(), "message": error.message, "causes": error.causes, "hints": error.hints})
+}

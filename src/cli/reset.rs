@@ -1,0 +1,54 @@
+//! `assets reset`.
+
+use clap::Args;
+
+use super::{PathArgs, Report, manifests, restore};
+use crate::error::{Error, Result};
+use crate::ops::plan::Refusal;
+use crate::ops::restore::{Policy, restore as apply};
+use crate::ops::{Context, Outcome};
+use crate::ui::Ui;
+
+#[derive(Args)]
+#[command(after_help = "\
+Even a reset leaves a stash entry: `assets stash pop` brings the changes back.
+
+Examples:
+  assets reset              asks first
+  assets reset -y sdk/core  does not ask")]
+pub struct ResetArgs {
+    #[command(flatten)]
+    paths: PathArgs,
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
+}
+
+pub fn run(context: &Context, ui: &Ui, args: &ResetArgs) -> Result<Report> {
+    let mut report = Report::new();
+    let manifests = manifests::load(context, ui, &args.paths, &mut report);
+    let answers = apply(context, &manifests, Policy::Reset { confirmed: args.yes });
+    ui.progress.stop();
+    for (manifest, answer) in manifests.iter().zip(answers) {
+        let answer = match answer {
+            Ok(Outcome::Refused(Refusal::MustConfirm { pending })) if ui.can_prompt() => {
+                ui.status(&manifests::list(
+                    &format!("`{}` has {}:", manifest.path, manifests::changes(pending.len())),
+                    &pending,
+                ));
+                match ui.confirm("Drop them?") {
+                    Ok(true) => apply(context, std::slice::from_ref(manifest), Policy::Reset { confirmed: true })
+                        .pop()
+                        .unwrap_or_else(|| Err(Error::failed("no answer"))),
+                    Ok(false) => {
+                        Err(Error::needs_person(format!("`{}` was not reset: nothing was changed", manifest.path)))
+                    }
+                    Err(error) => Err(error),
+                }
+            }
+            answer => answer,
+        };
+        restore::show(ui, &mut report, manifest, answer, true);
+    }
+    Ok(report)
+}

@@ -1,0 +1,146 @@
+//! `assets restore`.
+
+use clap::Args;
+use serde_json::json;
+
+use super::{PathArgs, Report, manifests};
+use crate::error::{Error, Result, shell_word};
+use crate::manifest::Manifest;
+use crate::names::{Oid, printable};
+use crate::ops::plan::{OnPending, Refusal};
+use crate::ops::restore::{Policy, Restored, restore};
+use crate::ops::{Context, Outcome};
+use crate::ui::Ui;
+
+#[derive(Args)]
+#[command(after_help = "\
+Prints the recordings root of each package: the folder a test proxy starts in.
+
+Examples:
+  assets restore                    the package you are in
+  assets restore -a sdk/core/assets.json
+  assets restore --stash            put pending changes aside if the pin has moved")]
+pub struct RestoreArgs {
+    #[command(flatten)]
+    paths: PathArgs,
+    /// Where the pin has moved: put pending changes aside (the default without a terminal)
+    #[arg(long, group = "pending")]
+    stash: bool,
+    /// Where the pin has moved: keep pending changes and stop
+    #[arg(long, group = "pending")]
+    keep: bool,
+    /// Where the pin has moved: drop pending changes (a stash entry is left all the same)
+    #[arg(long, group = "pending")]
+    discard: bool,
+}
+
+pub fn run(context: &Context, ui: &Ui, args: &RestoreArgs) -> Result<Report> {
+    let policy = match (args.stash, args.keep, args.discard) {
+        (true, ..) => OnPending::Stash,
+        (_, true, _) => OnPending::Keep,
+        (.., true) => OnPending::Discard,
+        // Tests are waiting: without anybody to ask, what is safe is done.
+        _ if ui.can_prompt() => OnPending::Ask,
+        _ => OnPending::Stash,
+    };
+    let mut report = Report::new();
+    let manifests = manifests::load(context, ui, &args.paths, &mut report);
+    let answers = restore(context, &manifests, Policy::Restore(policy));
+    ui.progress.stop();
+    for (manifest, answer) in manifests.iter().zip(answers) {
+        let answer = match answer {
+            Ok(Outcome::Refused(Refusal::MustAsk { pending })) => ask(context, ui, manifest, &pending),
+            answer => answer,
+        };
+        show(ui, &mut report, manifest, answer, policy == OnPending::Discard);
+    }
+    Ok(report)
+}
+
+/// Prints what a restore or reset of one manifest came to.
+pub fn show(ui: &Ui, report: &mut Report, manifest: &Manifest, answer: Result<Outcome<Restored>>, dropped: bool) {
+    match answer {
+        Ok(Outcome::Done(restored)) => {
+            if ui.json() {
+                report.results.push(json!({
+                    "manifest": manifest.path,
+                    "state": if restored.changed { "restored" } else { "unchanged" },
+                    "root": restored.root.to_string_lossy(),
+                    "commit": restored.commit.as_ref().map(Oid::as_str),
+                    "before": restored.before.as_ref().map(Oid::as_str),
+                    "put_aside": restored.put_aside,
+                }));
+                return;
+            }
+            if restored.changed {
+                let commit = restored.commit.as_ref().map_or("its pin", Oid::short);
+                ui.status(&format!("restored `{}` at {commit}", manifest.path));
+            }
+            if restored.empty {
+                ui.status(&format!(
+                    "`{}` does not have `{}` yet: its folder is empty, ready to record into",
+                    manifest.repo_name(),
+                    manifest.slice
+                ));
+            }
+            if !restored.put_aside.is_empty() {
+                let what = manifests::changes(restored.put_aside.len());
+                let path = shell_word(&manifest.path);
+                ui.status(&format!("{} {what} of `{}`", if dropped { "dropped" } else { "put aside" }, manifest.path));
+                ui.hint(&format!("`assets stash pop {path}` brings them back"));
+            }
+            ui.data(&restored.root.to_string_lossy());
+        }
+        Ok(Outcome::Refused(refusal)) => report.fail(ui, &manifest.path, &manifests::refused(refusal, manifest)),
+        Err(error) => report.fail(ui, &manifest.path, &error),
+    }
+}
+
+/// Asks what to do with pending changes and does it.
+fn ask(context: &Context, ui: &Ui, manifest: &Manifest, pending: &[String]) -> Result<Outcome<Restored>> {
+    let title = format!(
+        "`{}` pins another commit now, and {} of its recordings would be lost:",
+        manifest.path,
+        manifests::changes(pending.len())
+    );
+    ui.status(&manifests::list(&title, pending));
+    loop {
+        let answers = ["put them aside and restore", "keep them and stop", "show the diff"];
+        match ui.select("What should happen to them?", &answers)? {
+            0 => {
+                let mut answers = restore(context, std::slice::from_ref(manifest), Policy::Restore(OnPending::Stash));
+                return answers.pop().unwrap_or_else(|| Err(Error::failed("no answer")));
+            }
+            1 => return Ok(Outcome::Refused(Refusal::WouldLose { pending: pending.to_vec() })),
+            _ => {
+                let checkout = context.checkout(manifest)?;
+                ui.text(&printable_diff(&checkout.repo.diff_for_people(&manifest.slice, ui.color())?, ui.color()));
+                let new: Vec<String> = crate::ops::restore::pending(&checkout, &manifest.slice)?
+                    .into_iter()
+                    .filter(|change| change.kind == crate::git::parse::ChangeKind::New)
+                    .map(|change| change.path)
+                    .collect();
+                if !new.is_empty() {
+                    ui.status(&manifests::list("new files:", &new));
+                }
+            }
+        }
+    }
+}
+
+/// A diff without the control characters of recordings; only git's own colours stay.
+fn printable_diff(diff: &str, color: bool) -> String {
+    if !color {
+        return printable(diff);
+    }
+    let mut text = String::new();
+    for (index, part) in diff.split('\u{1b}').enumerate() {
+        let digits = part.strip_prefix('[').map_or("", |rest| rest.split('m').next().unwrap_or_default());
+        let is_color = index > 0 && part.starts_with('[') && digits.bytes().all(|b| b.is_ascii_digit() || b == b';');
+        if is_color {
+            text.push('\u{1b}');
+        }
+        text.push_str(&printable(part));
+    }
+    text
+}

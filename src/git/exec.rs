@@ -1,0 +1,647 @@
+//! The only place that starts a process. Decides once what every git call has in common: the environment, where the
+//! repository is, which configuration is forced, what is captured, and how Ctrl-C, time limits and retries work.
+//!
+//! `std::process` and not a wrapper around it: a call needs its own process group (so that `git-remote-https` ends
+//! with its parent), progress while it runs, and a dialogue with `cat-file`.
+#![allow(clippy::disallowed_methods, reason = "this is the one place that starts processes")]
+
+use std::ffi::{OsStr, OsString};
+use std::io::{BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+
+use super::failure::{Failure, classify};
+use crate::error::{Error, Kind, Result};
+use crate::interrupt;
+use crate::names::{RemoteUrl, printable};
+use crate::report::Report;
+use crate::settings::{Environment, GitEnvironment, Secret};
+
+/// Protocols git may use for a call that talks to a remote; `ext` and other helpers run commands.
+const PROTOCOLS: &[&str] = &["file", "git", "http", "https", "ssh"];
+
+/// Configuration forced on every call, whatever the user's or the repository's files say.
+const CONFIG: &[(&str, &str)] = &[
+    ("core.fsmonitor", "false"),
+    // Else symlinks of the assets repo would be written, and their absence shown as a change.
+    ("core.symlinks", "false"),
+    ("core.protectNTFS", "true"),
+    ("core.protectHFS", "true"),
+    ("core.autocrlf", "false"),
+    ("core.safecrlf", "false"),
+    ("core.longpaths", "true"),
+    ("core.quotePath", "false"),
+    ("core.untrackedCache", "false"),
+    ("core.splitIndex", "false"),
+    ("index.sparse", "false"),
+    ("status.renames", "false"),
+    ("status.showUntrackedFiles", "all"),
+    ("diff.renames", "false"),
+    ("submodule.recurse", "false"),
+    ("fetch.recurseSubmodules", "false"),
+    ("fetch.fsckObjects", "true"),
+    ("transfer.fsckObjects", "true"),
+    ("transfer.bundleURI", "false"),
+    // Keep the pack that came instead of writing one file per object; ask for what is wanted without naming what is here.
+    ("fetch.unpackLimit", "1"),
+    ("fetch.negotiationAlgorithm", "noop"),
+    ("fetch.writeCommitGraph", "false"),
+    ("push.followTags", "false"),
+    ("push.gpgSign", "false"),
+    ("commit.gpgSign", "false"),
+    ("tag.gpgSign", "false"),
+    ("gc.auto", "0"),
+    ("maintenance.auto", "false"),
+    ("protocol.version", "2"),
+    ("safe.bareRepository", "explicit"),
+    // An identity guessed from the host name would be pushed for ever.
+    ("user.useConfigOnly", "true"),
+    ("http.lowSpeedLimit", "1000"),
+    ("http.lowSpeedTime", "20"),
+];
+
+/// What the remote of a call is called; its URL is given with the call and stands in no file.
+pub const REMOTE: &str = "assets";
+
+/// The longest a call that talks to a remote may take.
+const NETWORK_LIMIT: Duration = Duration::from_secs(3600);
+/// How often a waiting call looks for Ctrl-C and its time limit.
+const TICK: Duration = Duration::from_millis(50);
+/// What a git process gets to clean up its lock files after a SIGTERM.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// The git program, and everything that is the same for each of its calls.
+#[derive(Clone)]
+pub struct Git {
+    program: PathBuf,
+    environment: GitEnvironment,
+    token: Option<(Secret, String)>,
+    report: Arc<dyn Report>,
+    /// Whether the user's git configuration names an ssh command; asked once, and only for ssh.
+    own_ssh: Arc<OnceLock<bool>>,
+}
+
+/// Where a call works. Git is always told, so that it never walks up into the code repo.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The git directory, absolute.
+    pub git_dir: PathBuf,
+    /// The work tree, absolute; none for the store.
+    pub work_tree: Option<PathBuf>,
+    /// Objects directories to read besides the repository's own.
+    pub also_objects: Vec<PathBuf>,
+    /// The objects directory to write to instead of the repository's own.
+    pub write_objects: Option<PathBuf>,
+}
+
+/// One git command to be run.
+pub struct Call<'a> {
+    git: &'a Git,
+    place: &'a Place,
+    args: Vec<OsString>,
+    stdin: Vec<u8>,
+    env: Vec<(OsString, OsString)>,
+    config: Vec<(String, String)>,
+    remote: Option<&'a RemoteUrl>,
+}
+
+/// What a finished git command left behind.
+#[derive(Debug)]
+pub struct Output {
+    /// The exit code; none when a signal ended it.
+    pub code: Option<i32>,
+    pub stdout: Vec<u8>,
+    /// The messages, without progress, safe to print.
+    pub stderr: String,
+    /// The command as a person would type it, without secrets.
+    pub command: String,
+}
+
+impl Git {
+    /// Finds git on `PATH`.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn find(environment: &Environment, report: Arc<dyn Report>) -> Result<Git> {
+        let program = which::which("git").map_err(|e| {
+            Error::failed("git is not installed, or not on `PATH`")
+                .cause(e.to_string())
+                .hint("install git 2.39 or newer, then check with `git --version`")
+        })?;
+        let token = environment.token.clone().map(|token| (token, environment.token_host.clone()));
+        Ok(Git { program, environment: environment.git.clone(), token, report, own_ssh: Arc::default() })
+    }
+
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    pub fn report(&self) -> &dyn Report {
+        self.report.as_ref()
+    }
+
+    /// Whether a token was given and is for the host of `url`.
+    pub fn token_is_for(&self, url: &RemoteUrl) -> Option<bool> {
+        let (_, for_host) = self.token.as_ref()?;
+        Some(url.http_host().is_some_and(|(_, host)| host.eq_ignore_ascii_case(for_host)))
+    }
+
+    /// The version line of this git: `git version 2.47.3`.
+    pub fn version(&self) -> Result<String> {
+        let output = Command::new(&self.program)
+            .arg("--version")
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|e| self.cannot_start("git --version", &e))?;
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_string())
+    }
+
+    /// Begins a call of `git <args>` at `place`.
+    pub fn call<'a, S: AsRef<OsStr>>(&'a self, place: &'a Place, args: impl IntoIterator<Item = S>) -> Call<'a> {
+        let args = args.into_iter().map(|arg| arg.as_ref().to_os_string()).collect();
+        Call { git: self, place, args, stdin: Vec::new(), env: Vec::new(), config: Vec::new(), remote: None }
+    }
+
+    fn has_own_ssh(&self) -> bool {
+        self.environment.own_ssh
+            || *self.own_ssh.get_or_init(|| {
+                let mut question = Command::new(&self.program);
+                question.args(["config", "--global", "--get", "core.sshCommand"]).stdin(Stdio::null());
+                question.output().is_ok_and(|output| output.status.success())
+            })
+    }
+
+    fn cannot_start(&self, command: &str, source: &std::io::Error) -> Error {
+        Error::failed(format!("cannot start `{command}`"))
+            .cause(format!("{}: {source}", self.program.display()))
+            .hint("check with `git --version` that git works")
+    }
+}
+
+impl<'a> Call<'a> {
+    pub fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_os_string()));
+        self
+    }
+
+    /// What to feed to its standard input; without it there is none.
+    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.stdin = bytes.into();
+        self
+    }
+
+    pub fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    pub fn config(mut self, key: &str, value: &str) -> Self {
+        self.config.push((key.into(), value.into()));
+        self
+    }
+
+    /// Lets the call talk to `url`, as the remote [`REMOTE`]. Without this no call can: a lazy fetch fails at once.
+    pub fn remote(mut self, url: &'a RemoteUrl) -> Self {
+        self.remote = Some(url);
+        self
+    }
+
+    /// Runs it once.
+    ///
+    /// # Errors
+    /// When git cannot be started, is interrupted or takes too long. A git that failed is an [`Output`].
+    pub fn run(&self) -> Result<Output> {
+        interrupt::check()?;
+        let command = self.display();
+        let started = Instant::now();
+        let mut child = self.command().spawn().map_err(|e| self.git.cannot_start(&command, &e))?;
+        let output = self.wait(&mut child, &command, started);
+        let code = output.as_ref().ok().and_then(|output| output.code);
+        self.git.report.command(&command, started.elapsed(), code);
+        output
+    }
+
+    /// Runs a call that may be repeated, again and again while it fails for a passing reason.
+    pub fn run_with_retries(&self) -> Result<Output> {
+        let mut tries = 1;
+        loop {
+            let output = self.run()?;
+            if output.code == Some(0) {
+                return Ok(output);
+            }
+            let Some(retry) = output.failure().retry().filter(|retry| tries < retry.tries) else {
+                return Ok(output);
+            };
+            let most = (retry.base_ms << (tries - 1).min(16)).min(retry.cap_ms);
+            let pause = Duration::from_millis(fastrand::u64(most / 2..=most));
+            self.git.report.phase(&format!("trying again in {:.1} s: {}", pause.as_secs_f32(), output.last_line()));
+            sleep(pause)?;
+            tries += 1;
+        }
+    }
+
+    /// Starts it and leaves it running, for a dialogue through its standard input and output.
+    pub fn start(&self) -> Result<Session> {
+        interrupt::check()?;
+        let command = self.display();
+        let mut process = self.command();
+        process.stdin(Stdio::piped()).stderr(Stdio::null());
+        let mut child = process.spawn().map_err(|e| self.git.cannot_start(&command, &e))?;
+        let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(Error::failed(format!("`{command}` has no pipes")));
+        };
+        let session = Session {
+            child,
+            stdin: Some(stdin),
+            stdout: BufReader::with_capacity(1 << 16, stdout),
+            command,
+            started: Instant::now(),
+            report: self.git.report.clone(),
+        };
+        Ok(session)
+    }
+
+    fn wait(&self, child: &mut Child, command: &str, started: Instant) -> Result<Output> {
+        let (done, finished) = mpsc::channel();
+        let stdout = Arc::new(Mutex::new(Vec::new()));
+        let stderr = Arc::new(Mutex::new(String::new()));
+        if let Some(mut pipe) = child.stdin.take() {
+            let bytes = self.stdin.clone();
+            // A git that fails early closes the pipe; its exit code and words tell why.
+            std::thread::spawn(move || drop(pipe.write_all(&bytes)));
+        }
+        if let Some(pipe) = child.stdout.take() {
+            let (into, done) = (stdout.clone(), done.clone());
+            std::thread::spawn(move || {
+                drain(pipe, |bytes| lock(&into).extend_from_slice(bytes));
+                let _ = done.send(());
+            });
+        }
+        if let Some(pipe) = child.stderr.take() {
+            let (into, report) = (stderr.clone(), self.git.report.clone());
+            std::thread::spawn(move || {
+                let mut lines = Lines::default();
+                drain(pipe, |bytes| lines.feed(bytes, |line| sort_line(line, report.as_ref(), &mut lock(&into))));
+                lines.finish(|line| sort_line(line, report.as_ref(), &mut lock(&into)));
+                let _ = done.send(());
+            });
+        }
+        let limit = self.remote.map(|_| NETWORK_LIMIT);
+        let status = wait_for(child, &finished, started, limit)?;
+        let output = Output {
+            code: status.code(),
+            stdout: std::mem::take(&mut lock(&stdout)),
+            stderr: std::mem::take(&mut lock(&stderr)),
+            command: command.to_string(),
+        };
+        Ok(output)
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.git.program);
+        command.args(&self.args);
+        for name in &self.git.environment.removed {
+            command.env_remove(name);
+        }
+        let place = self.place;
+        command.env("GIT_DIR", &place.git_dir);
+        if let Some(work_tree) = &place.work_tree {
+            command.env("GIT_WORK_TREE", work_tree);
+        }
+        if !place.also_objects.is_empty()
+            && let Ok(paths) = std::env::join_paths(&place.also_objects)
+        {
+            command.env("GIT_ALTERNATE_OBJECT_DIRECTORIES", paths);
+        }
+        if let Some(objects) = &place.write_objects {
+            command.env("GIT_OBJECT_DIRECTORY", objects);
+        }
+        let dir = place.work_tree.as_deref().unwrap_or(&place.git_dir);
+        command.current_dir(dir).env("GIT_CEILING_DIRECTORIES", dir.parent().unwrap_or(dir));
+        command
+            .env("GIT_TERMINAL_PROMPT", "0")
+            .env("GCM_INTERACTIVE", "never")
+            .env("GIT_EDITOR", "false")
+            .env("GIT_LITERAL_PATHSPECS", "1")
+            .env("GIT_NO_LAZY_FETCH", "1")
+            // The same for gits that do not know the variable above: a lazy fetch finds no protocol to use.
+            .env("GIT_ALLOW_PROTOCOL", self.protocols())
+            .env("LC_MESSAGES", "C");
+        let config = self.forced_config();
+        let first = self.git.environment.config_count;
+        for (index, (key, value)) in config.iter().enumerate() {
+            command.env(format!("GIT_CONFIG_KEY_{}", first + index), key);
+            command.env(format!("GIT_CONFIG_VALUE_{}", first + index), value);
+        }
+        command.env("GIT_CONFIG_COUNT", (first + config.len()).to_string());
+        if self.remote.is_some_and(|url| url.is_ssh() && !self.git.has_own_ssh()) {
+            // Nobody could answer a question: the process has no terminal of its own.
+            command.env("GIT_SSH_COMMAND", "ssh -o BatchMode=yes");
+        }
+        for (name, value) in &self.env {
+            command.env(name, value);
+        }
+        command.stdin(if self.stdin.is_empty() { Stdio::null() } else { Stdio::piped() });
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        command
+    }
+
+    fn protocols(&self) -> String {
+        if self.remote.is_none() {
+            return "none".into();
+        }
+        let theirs: Option<Vec<&str>> =
+            self.git.environment.allow_protocol.as_deref().map(|list| list.split(':').collect());
+        let allowed = |protocol: &&&str| theirs.as_ref().is_none_or(|theirs| theirs.contains(*protocol));
+        PROTOCOLS.iter().filter(allowed).copied().collect::<Vec<_>>().join(":")
+    }
+
+    fn forced_config(&self) -> Vec<(String, String)> {
+        let mut config: Vec<(String, String)> = CONFIG.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
+        // Below a file there can be no hooks, whoever writes into the checkout.
+        config.push(("core.hooksPath".into(), self.git.program.join("no-hooks").to_string_lossy().into_owned()));
+        config.extend(self.config.iter().cloned());
+        let Some(url) = self.remote else { return config };
+        // Not `origin`: a checkout has one of its own, and git would push to both addresses.
+        config.push((format!("remote.{REMOTE}.url"), url.to_string()));
+        if let (Some((token, _)), Some(true), Some((scheme, host))) =
+            (&self.git.token, self.git.token_is_for(url), url.http_host())
+        {
+            let basic = base64::engine::general_purpose::STANDARD.encode(format!("x-access-token:{}", token.expose()));
+            let key = format!("http.{scheme}://{host}/.extraHeader");
+            // An empty value drops headers that were inherited, such as those a CI checkout step leaves behind.
+            config.push((key.clone(), String::new()));
+            config.push((key, format!("Authorization: Basic {basic}")));
+            // curl sends extra headers to the host of a redirect too.
+            config.push(("http.followRedirects".into(), "false".into()));
+        }
+        config
+    }
+
+    fn display(&self) -> String {
+        let mut text = String::from("git");
+        for arg in &self.args {
+            text.push(' ');
+            text.push_str(&crate::error::shell_word(&arg.to_string_lossy()));
+        }
+        printable(&text)
+    }
+}
+
+impl Output {
+    /// What kind of failure this is, by git's words.
+    pub fn failure(&self) -> Failure {
+        classify(&self.stderr)
+    }
+
+    pub fn succeeded(&self) -> bool {
+        self.code == Some(0)
+    }
+
+    /// The standard output of a success, else the failure as an error.
+    pub fn checked(self) -> Result<Vec<u8>> {
+        if self.succeeded() { Ok(self.stdout) } else { Err(self.into_error()) }
+    }
+
+    /// The failure as an error with git's own words.
+    pub fn into_error(self) -> Error {
+        let failure = self.failure();
+        let kind = match failure {
+            Failure::Auth => Kind::Auth,
+            failure if failure.is_transient() => Kind::Transient,
+            _ => Kind::Failed,
+        };
+        let how = match self.code {
+            Some(code) => format!("exited with status {code}"),
+            None => "was ended by a signal".to_string(),
+        };
+        let mut cause = format!("`{}` {how}", self.command);
+        for line in self.stderr.lines() {
+            cause.push('\n');
+            cause.push_str(line);
+        }
+        let error =
+            Error::new(kind, format!("git {} failed", self.command.split(' ').nth(1).unwrap_or_default())).cause(cause);
+        match failure {
+            Failure::Disk => error.hint("check the free space (`df -h`) and the permissions of the folder named above"),
+            Failure::LocalLock => error.hint("another git process works there: try again when it has ended"),
+            _ => error,
+        }
+    }
+
+    fn last_line(&self) -> String {
+        self.stderr.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it failed").to_string()
+    }
+}
+
+/// A git process that answers questions until it is dropped.
+pub struct Session {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stdout: BufReader<ChildStdout>,
+    command: String,
+    started: Instant,
+    report: Arc<dyn Report>,
+}
+
+impl Session {
+    /// Sends a request. Keep what is sent before the next read below the size of a pipe (16 KiB), else both sides wait.
+    pub fn send(&mut self, request: &[u8]) -> Result<()> {
+        interrupt::check()?;
+        let broken = Error::failed(format!("`{}` ended unexpectedly", self.command));
+        self.stdin.as_mut().ok_or(broken.clone())?.write_all(request).map_err(|e| broken.cause(e.to_string()))
+    }
+
+    /// Its answers.
+    pub fn answers(&mut self) -> &mut BufReader<ChildStdout> {
+        &mut self.stdout
+    }
+
+    /// The error for an answer that breaks off or makes no sense.
+    pub fn broken(&self, why: &str) -> Error {
+        Error::failed(format!("`{}` gave no usable answer", self.command)).cause(why)
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // With its input closed it has nothing to do and ends by itself.
+        drop(self.stdin.take());
+        if interrupt::raised() {
+            end_group(&mut self.child, false);
+        }
+        let code = self.child.wait().ok().and_then(|status| status.code());
+        self.report.command(&self.command, self.started.elapsed(), code);
+    }
+}
+
+/// Sleeps unless the user wants to stop.
+pub fn sleep(time: Duration) -> Result<()> {
+    let until = Instant::now() + time;
+    loop {
+        interrupt::check()?;
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(());
+        }
+        std::thread::sleep(left.min(TICK));
+    }
+}
+
+/// Waits until both outputs are closed and the process has ended. A grandchild that keeps a pipe open (a credential
+/// daemon) does not hold us up: what came until then counts.
+fn wait_for(
+    child: &mut Child,
+    finished: &mpsc::Receiver<()>,
+    started: Instant,
+    limit: Option<Duration>,
+) -> Result<ExitStatus> {
+    let gone = |e: std::io::Error| Error::failed("lost track of a git process").cause(e.to_string());
+    let mut open_pipes = 2;
+    let mut ended: Option<Instant> = None;
+    while open_pipes > 0 && ended.is_none_or(|at| at.elapsed() < Duration::from_millis(500)) {
+        match finished.recv_timeout(TICK) {
+            Ok(()) => open_pipes -= 1,
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {
+                if interrupt::raised() {
+                    end_group(child, true);
+                    return Err(Error::interrupted());
+                }
+                if limit.is_some_and(|limit| started.elapsed() > limit) {
+                    end_group(child, true);
+                    return Err(Error::new(Kind::Transient, "the remote took too long to answer")
+                        .hint("try again; `assets -v` shows the git commands that are run"));
+                }
+                if ended.is_none() && child.try_wait().map_err(gone)?.is_some() {
+                    ended = Some(Instant::now());
+                }
+            }
+        }
+    }
+    let status = child.wait().map_err(gone)?;
+    interrupt::check()?;
+    Ok(status)
+}
+
+/// Ends a git process and all that it started; first gently, so that it removes its lock files.
+fn end_group(child: &mut Child, wait: bool) {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Pid, Signal, kill_process_group};
+        let group = Pid::from_child(child);
+        let _ = kill_process_group(group, Signal::TERM);
+        let until = Instant::now() + GRACE;
+        while wait && Instant::now() < until {
+            if matches!(child.try_wait(), Ok(Some(_))) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+    #[cfg(not(unix))]
+    let _ = GRACE;
+    let _ = child.kill();
+    if wait {
+        let _ = child.wait();
+    }
+}
+
+fn drain(mut pipe: impl Read, mut take: impl FnMut(&[u8])) {
+    let mut buffer = [0; 1 << 16];
+    while let Ok(count @ 1..) = pipe.read(&mut buffer) {
+        take(&buffer[..count]);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// Splits stderr at `\n` and at the `\r` that git ends its progress with.
+#[derive(Default)]
+struct Lines(Vec<u8>);
+
+impl Lines {
+    fn feed(&mut self, bytes: &[u8], mut line: impl FnMut(&str)) {
+        self.0.extend_from_slice(bytes);
+        while let Some(end) = self.0.iter().position(|b| matches!(b, b'\n' | b'\r')) {
+            line(&String::from_utf8_lossy(&self.0[..end]));
+            self.0.drain(..=end);
+        }
+    }
+
+    fn finish(self, mut line: impl FnMut(&str)) {
+        if !self.0.is_empty() {
+            line(&String::from_utf8_lossy(&self.0));
+        }
+    }
+}
+
+/// Progress goes to the report, everything else is kept for the error message.
+fn sort_line(line: &str, report: &dyn Report, messages: &mut String) {
+    let line = printable(line);
+    let line = line.trim_end();
+    if is_progress(line) {
+        report.progress(line);
+    } else if !line.is_empty() {
+        messages.push_str(line);
+        messages.push('\n');
+    }
+}
+
+/// Whether a line is one of git's progress meters: `Receiving objects:  45% (27/60)`, `remote: Enumerating objects: 5, done.`
+fn is_progress(line: &str) -> bool {
+    let line = line.strip_prefix("remote: ").unwrap_or(line);
+    let Some((title, rest)) = line.split_once(": ") else { return false };
+    let counts = rest.trim_start().split_once(['%', ',', ' ']).map_or(rest.trim(), |(count, _)| count);
+    (title.ends_with("objects")
+        || title.ends_with("deltas")
+        || title.ends_with("files")
+        || title.starts_with("Delta compression"))
+        && (counts.bytes().all(|b| b.is_ascii_digit()) && !counts.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_is_told_from_messages() {
+        for line in [
+            "Receiving objects:  45% (27/60), 1.20 MiB | 2.00 MiB/s",
+            "remote: Counting objects: 100% (5/5), done.",
+            "remote: Enumerating objects: 5, done.",
+            "Updating files: 100% (60/60), done.",
+            "Resolving deltas: 100% (1/1), done.",
+        ] {
+            assert!(is_progress(line), "{line}");
+        }
+        for line in [
+            "fatal: not our ref",
+            "remote: error: hook says no",
+            "warning: objects: are missing",
+            "error: Updating files failed",
+        ] {
+            assert!(!is_progress(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn lines_end_at_either_break_and_may_come_in_pieces() {
+        let mut seen = Vec::new();
+        let mut lines = Lines::default();
+        lines.feed(b"a\rb", |line| seen.push(line.to_string()));
+        lines.feed(b"c\nd", |line| seen.push(line.to_string()));
+        lines.finish(|line| seen.push(line.to_string()));
+        assert_eq!(seen, ["a", "bc", "d"]);
+    }
+}

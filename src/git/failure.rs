@@ -1,0 +1,320 @@
+//! What kind of failure git's words mean. Pure, because the exit code of git (128 for nearly everything) says nothing.
+
+/// The classes of failure that are treated differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The server asked us to slow down.
+    RateLimited,
+    /// The server failed for now (5xx).
+    Server,
+    /// The connection failed or broke.
+    Transport,
+    /// As [`Failure::Transport`], but with so long a wait or so little hope that two tries are enough.
+    Slow,
+    /// A lock file of git in a local repository.
+    LocalLock,
+    /// Somebody else moved the ref first.
+    RefRace,
+    /// The remote does not know or trust us.
+    Auth,
+    /// The repository is not there, or is hidden from us.
+    MissingRepo,
+    /// The ref or commit is not in the repository.
+    MissingRef,
+    /// The certificate or the TLS handshake.
+    Tls,
+    /// A rule refused it: a hook on the remote, fsck, a protocol that is not allowed.
+    Policy,
+    /// The local disk or its permissions.
+    Disk,
+    /// Anything else.
+    Unknown,
+}
+
+/// How many times to run a call that fails like this, and how long to wait between the tries (milliseconds).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// Runs in all, the first included.
+    pub tries: u32,
+    /// The first pause; each later one may be twice as long. The real pause is a random part of it.
+    pub base_ms: u64,
+    /// The longest pause.
+    pub cap_ms: u64,
+}
+
+impl Failure {
+    /// The retries for a network call that failed like this; `None` where the same call will fail again.
+    pub fn retry(self) -> Option<Retry> {
+        match self {
+            Failure::RateLimited => Some(Retry { tries: 6, base_ms: 2_000, cap_ms: 60_000 }),
+            Failure::Server => Some(Retry { tries: 5, base_ms: 500, cap_ms: 10_000 }),
+            Failure::Transport => Some(Retry { tries: 5, base_ms: 300, cap_ms: 10_000 }),
+            Failure::Slow => Some(Retry { tries: 2, base_ms: 300, cap_ms: 1_000 }),
+            Failure::LocalLock => Some(Retry { tries: 2, base_ms: 300, cap_ms: 1_000 }),
+            _ => None,
+        }
+    }
+
+    /// Whether the user may hope that the same command works later.
+    pub fn is_transient(self) -> bool {
+        matches!(self, Failure::RateLimited | Failure::Server | Failure::Transport | Failure::Slow | Failure::LocalLock)
+    }
+}
+
+/// Lines of git that only wrap the real cause, which stands above or below them.
+const WRAPPERS: &[&str] = &["from promisor remote", "the remote end hung up unexpectedly"];
+
+/// The patterns, most telling first: a full disk also prints `index-pack failed`, a 403 may be a rate limit.
+/// Source: seen with git 2.39 and 2.47; all in lower case.
+const PATTERNS: &[(Failure, &[&str])] = &[
+    (
+        Failure::Disk,
+        &["no space left", "out of diskspace", "disk quota exceeded", "read-only file system", "file name too long"],
+    ),
+    (Failure::RateLimited, &["returned error: 429", "http 429", "rate limit"]),
+    (
+        Failure::Auth,
+        &[
+            "terminal prompts disabled",
+            "could not read username",
+            "could not read password",
+            "authentication failed",
+            "returned error: 401",
+            "returned error: 403",
+            "permission denied (publickey",
+            "permission denied, please try again",
+            "host key verification failed",
+            "access denied",
+            "http 401",
+            "http 403",
+        ],
+    ),
+    (
+        Failure::Server,
+        &[
+            "returned error: 500",
+            "returned error: 502",
+            "returned error: 503",
+            "returned error: 504",
+            "returned error: 408",
+            "http 500",
+            "http 502",
+            "http 503",
+            "http 504",
+            "http 408",
+        ],
+    ),
+    (
+        Failure::RefRace,
+        &[
+            "fetch first",
+            "non-fast-forward",
+            "stale info",
+            "failed to update ref",
+            "cannot lock ref",
+            "atomic push failed",
+            "reference already exists",
+            "already exists",
+        ],
+    ),
+    (
+        Failure::Policy,
+        &[
+            "hook declined",
+            "not allowed",
+            "strange hostname",
+            "invalid path",
+            "fsck error",
+            "protected branch",
+            "unable to update url base from redirection",
+            "push declined",
+            "denied by",
+            "deny updating",
+            "remote rejected",
+        ],
+    ),
+    (
+        Failure::LocalLock,
+        &[".lock': file exists", "could not lock config file", "could not write index", "shallow file has changed"],
+    ),
+    (
+        Failure::MissingRef,
+        &[
+            "couldn't find remote ref",
+            "not our ref",
+            "unadvertised object",
+            "no such remote ref",
+            "did not send all necessary objects",
+        ],
+    ),
+    (
+        Failure::Slow,
+        &[
+            "could not resolve host",
+            "operation too slow",
+            "gnutls_handshake() failed",
+            "ssl_connect",
+            "timed out waiting",
+        ],
+    ),
+    (Failure::Tls, &["certificate", "ssl:"]),
+    (
+        Failure::Transport,
+        &[
+            "failed to connect",
+            "couldn't connect",
+            "could not connect",
+            "unable to connect",
+            "connection reset",
+            "connection refused",
+            "connection closed",
+            "connection was aborted",
+            "timed out",
+            "network is unreachable",
+            "no route to host",
+            "early eof",
+            "unexpected disconnect",
+            "hung up",
+            "bytes of body are still expected",
+            "bad pack header",
+            "expected flush after ref listing",
+            "kex_exchange_identification",
+            "empty reply from server",
+            "rpc failed",
+            "curl 5 ",
+            "curl 6 ",
+            "curl 7 ",
+            "curl 18 ",
+            "curl 28 ",
+            "curl 35 ",
+            "curl 52 ",
+            "curl 55 ",
+            "curl 56 ",
+            "curl 92 ",
+            "invalid server response",
+            "not valid: is this a git repository",
+            "protocol error",
+        ],
+    ),
+    (
+        Failure::MissingRepo,
+        &[
+            "repository not found",
+            "' not found",
+            "does not exist",
+            "does not appear to be a git repository",
+            "no such repository",
+            "returned error: 404",
+            "could not be found",
+            "repository not exported",
+            "returned error: 410",
+        ],
+    ),
+    (Failure::Disk, &["permission denied", "unable to create", "unable to write", "cannot create"]),
+];
+
+/// Classifies what a git command wrote to stderr.
+pub fn classify(stderr: &str) -> Failure {
+    let text = stderr.to_lowercase();
+    let telling: String = text
+        .lines()
+        .filter(|line| !WRAPPERS.iter().any(|wrapper| line.contains(wrapper)))
+        .collect::<Vec<_>>()
+        .join("\n");
+    let find = |text: &str| {
+        PATTERNS.iter().find(|(_, patterns)| patterns.iter().any(|p| text.contains(p))).map(|(failure, _)| *failure)
+    };
+    find(&telling).or_else(|| find(&text)).unwrap_or(Failure::Unknown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_git_says_and_what_it_means() {
+        let table = [
+            ("error: RPC failed; HTTP 429 curl 22 The requested URL returned error: 429", Failure::RateLimited),
+            (
+                "fatal: unable to access 'https://x/': The requested URL returned error: 403 rate limit exceeded",
+                Failure::RateLimited,
+            ),
+            ("fatal: unable to access 'https://x/': The requested URL returned error: 503", Failure::Server),
+            (
+                "error: RPC failed; HTTP 502 curl 22 The requested URL returned error: 502\nfatal: the remote end hung up unexpectedly",
+                Failure::Server,
+            ),
+            (
+                "fatal: unable to access 'http://x/': Failed to connect to x port 80 after 0 ms: Couldn't connect to server",
+                Failure::Transport,
+            ),
+            ("error: RPC failed; curl 56 Recv failure: Connection reset by peer", Failure::Transport),
+            (
+                "fetch-pack: unexpected disconnect while reading sideband packet\nfatal: early EOF\nfatal: fetch-pack: invalid index-pack output",
+                Failure::Transport,
+            ),
+            ("fatal: the remote end hung up unexpectedly", Failure::Transport),
+            ("error: 1234 bytes of body are still expected", Failure::Transport),
+            ("fatal: unable to access 'https://x/': Could not resolve host: x", Failure::Slow),
+            (
+                "error: RPC failed; curl 28 Operation too slow. Less than 1000 bytes/sec transferred the last 20 seconds",
+                Failure::Slow,
+            ),
+            (
+                "fatal: unable to access 'https://x/': gnutls_handshake() failed: The TLS connection was non-properly terminated.",
+                Failure::Slow,
+            ),
+            (
+                "fatal: unable to access 'https://x/': server certificate verification failed. CAfile: none CRLfile: none",
+                Failure::Tls,
+            ),
+            ("fatal: Unable to create '/x/.git/shallow.lock': File exists.", Failure::LocalLock),
+            ("fatal: shallow file has changed since we read it", Failure::LocalLock),
+            ("! [rejected] main -> main (fetch first)", Failure::RefRace),
+            ("! [rejected] x -> y (stale info)", Failure::RefRace),
+            ("! [remote rejected] x -> y (cannot lock ref 'refs/heads/y': is at a but expected b)", Failure::RefRace),
+            ("fatal: could not read Username for 'https://x': terminal prompts disabled", Failure::Auth),
+            ("remote: Invalid\nfatal: Authentication failed for 'https://x/'", Failure::Auth),
+            ("git@x: Permission denied (publickey).\nfatal: Could not read from remote repository.", Failure::Auth),
+            ("fatal: unable to access 'https://x/': The requested URL returned error: 403", Failure::Auth),
+            ("remote: Repository not found.\nfatal: repository 'https://x/' not found", Failure::MissingRepo),
+            (
+                "fatal: '/nowhere' does not appear to be a git repository\nfatal: Could not read from remote repository.",
+                Failure::MissingRepo,
+            ),
+            ("fatal: couldn't find remote ref refs/tags/x", Failure::MissingRef),
+            ("fatal: remote error: upload-pack: not our ref 0000", Failure::MissingRef),
+            ("! [remote rejected] x -> y (pre-receive hook declined)", Failure::Policy),
+            ("fatal: transport 'ext' not allowed", Failure::Policy),
+            ("error: object 12: hasDotgit: contains '.git'\nfatal: fsck error in packed object", Failure::Policy),
+            (
+                "fatal: write error: No space left on device\nfatal: fetch-pack: invalid index-pack output",
+                Failure::Disk,
+            ),
+            ("error: unable to create file a: File name too long", Failure::Disk),
+            ("fatal: cannot create directory at 'a': Permission denied", Failure::Disk),
+            ("fatal: could not fetch 12 from promisor remote", Failure::Unknown),
+            ("warning: something new", Failure::Unknown),
+        ];
+        for (stderr, class) in table {
+            assert_eq!(classify(stderr), class, "{stderr}");
+        }
+    }
+
+    #[test]
+    fn only_what_may_pass_is_tried_again() {
+        for never in [
+            Failure::Auth,
+            Failure::MissingRef,
+            Failure::MissingRepo,
+            Failure::Tls,
+            Failure::Policy,
+            Failure::Disk,
+            Failure::RefRace,
+        ] {
+            assert_eq!(never.retry(), None);
+            assert!(!never.is_transient());
+        }
+        assert_eq!(Failure::Slow.retry().map(|r| r.tries), Some(2));
+    }
+}

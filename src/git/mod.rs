@@ -1,0 +1,278 @@
+//! The system's git: one method per git command, named after it, with values in and out.
+
+pub mod exec;
+pub mod failure;
+pub mod objects;
+pub mod parse;
+pub mod version;
+
+use std::path::Path;
+
+use crate::error::Result;
+use crate::names::{Oid, RemoteUrl, RepoPath};
+use exec::REMOTE;
+pub use exec::{Git, Output, Place};
+use parse::{Blob, Change, PushAnswer, TreeChange};
+
+/// Who a commit is by; what is `None` comes from git's own configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Identity {
+    pub name: Option<String>,
+    pub email: Option<String>,
+}
+
+/// When and by whom a commit was made.
+pub enum Signature<'a> {
+    /// The user, now.
+    User(&'a Identity),
+    /// This program, at a fixed time: the same content gives the same commit.
+    Fixed,
+}
+
+/// What to fetch in one call.
+pub struct FetchRequest {
+    /// Refspecs or object ids.
+    pub wants: Vec<String>,
+    /// Leave file contents out where the server can.
+    pub without_blobs: bool,
+    /// Commits arrive without their history; off when `wants` are blobs.
+    pub shallow: bool,
+}
+
+/// A place with git in it: a store or a checkout.
+#[derive(Clone)]
+pub struct Repo {
+    pub git: Git,
+    pub place: Place,
+}
+
+impl Repo {
+    fn call<const N: usize>(&self, args: [&str; N]) -> exec::Call<'_> {
+        self.git.call(&self.place, args)
+    }
+
+    // Talking to the remote.
+
+    /// `git fetch` of exactly what is asked for, into the object database; no refs but those in the refspecs.
+    pub fn fetch(&self, url: &RemoteUrl, request: &FetchRequest) -> Result<Output> {
+        let mut call = self
+            .call(["fetch", "--progress", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance"])
+            .args(request.shallow.then_some("--depth=1"))
+            .remote(url);
+        if request.without_blobs {
+            // Said here and not in the store's file: for everything else a missing object must simply be missing.
+            call = call
+                .args(["--filter=blob:none"])
+                .config(&format!("remote.{REMOTE}.promisor"), "true")
+                .config(&format!("remote.{REMOTE}.partialclonefilter"), "blob:none");
+        }
+        call.args(["--stdin", REMOTE]).stdin(request.wants.join("\n") + "\n").run_with_retries()
+    }
+
+    /// `git ls-remote` of `HEAD` and some full ref names.
+    pub fn ls_remote_with_head(&self, url: &RemoteUrl, names: &[&str]) -> Result<Output> {
+        self.call(["ls-remote", "--", REMOTE, "HEAD"]).args(names).remote(url).run_with_retries()
+    }
+
+    /// `git push` of one commit to one ref that must now be at `expected` (`None`: must not exist).
+    /// Runs once: what to do after a failure depends on what the remote has then.
+    pub fn push(
+        &self,
+        url: &RemoteUrl,
+        commit: &Oid,
+        to: &str,
+        expected: Option<&Oid>,
+    ) -> Result<(PushAnswer, Output)> {
+        let lease = format!("--force-with-lease={to}:{}", expected.map_or("", Oid::as_str));
+        let output = self
+            .call(["push", "--progress", "--porcelain", "--no-verify", "--no-follow-tags", "--recurse-submodules=no"])
+            .args([lease.as_str(), "--", REMOTE, &format!("{commit}:{to}")])
+            .remote(url)
+            .run()?;
+        Ok((parse::push_answer(&output.stdout), output))
+    }
+
+    // The index and the work tree.
+
+    /// `git read-tree -m -u`: takes the work tree from one tree to another; fails where that would overwrite a change.
+    pub fn read_tree_switch(&self, from: Option<&Oid>, to: &Oid) -> Result<Output> {
+        let from = from.map(Oid::as_str);
+        self.call(["read-tree", "-m", "-u"]).args(from).args([to.as_str()]).run()
+    }
+
+    /// `git read-tree -m` of one tree: the index only.
+    pub fn read_tree_index(&self, tree: &Oid) -> Result<()> {
+        self.call(["read-tree", "-m", tree.as_str()]).run()?.checked().map(drop)
+    }
+
+    /// `git checkout-index -f` of some paths: writes them as the index has them.
+    pub fn checkout_index(&self, paths: &[&str]) -> Result<Output> {
+        self.call(["checkout-index", "-f", "-u", "-q", "-z", "--stdin"]).stdin(nul_list(paths)).run()
+    }
+
+    /// `git checkout-index -f -a` through another index file.
+    pub fn checkout_all_of(&self, index: &Path) -> Result<()> {
+        self.call(["checkout-index", "-f", "-q", "-a"]).env("GIT_INDEX_FILE", index).run()?.checked().map(drop)
+    }
+
+    /// `git status` below some paths. Takes no lock.
+    pub fn status(&self, below: &[&RepoPath]) -> Result<Vec<Change>> {
+        let mut call = self
+            .call([
+                "status",
+                "--porcelain=v2",
+                "-z",
+                "--untracked-files=all",
+                "--no-renames",
+                "--ignore-submodules=none",
+            ])
+            .env("GIT_OPTIONAL_LOCKS", "0");
+        if !below.iter().any(|path| path.is_root()) {
+            call = call.args(["--"]).args(below.iter().map(|path| path.as_str()));
+        }
+        let bytes = call.run()?.checked()?;
+        parse::status(&bytes).map_err(not_utf8)
+    }
+
+    /// `git update-index --add --remove` of some paths in another index file, as they are in the work tree.
+    pub fn update_index(&self, index: &Path, paths: &[&str]) -> Result<()> {
+        self.call(["update-index", "--add", "--remove", "--replace", "-z", "--stdin"])
+            .env("GIT_INDEX_FILE", index)
+            .stdin(nul_list(paths))
+            .run()?
+            .checked()
+            .map(drop)
+    }
+
+    /// `git update-index --index-info` in another index file: sets or removes entries without any file.
+    pub fn update_index_info(&self, index: &Path, entries: &[(String, Option<Blob>)]) -> Result<()> {
+        let zero = "0".repeat(40);
+        let mut input = Vec::new();
+        for (path, blob) in entries {
+            let line = match blob {
+                Some(blob) => format!("{} {}\t{path}\0", blob.mode, blob.oid),
+                None => format!("0 {zero}\t{path}\0"),
+            };
+            input.extend(line.bytes());
+        }
+        self.call(["update-index", "-z", "--index-info"])
+            .env("GIT_INDEX_FILE", index)
+            .stdin(input)
+            .run()?
+            .checked()
+            .map(drop)
+    }
+
+    /// `git read-tree` of one tree into another index file.
+    pub fn read_tree_into(&self, index: &Path, tree: &Oid) -> Result<()> {
+        self.call(["read-tree", tree.as_str()]).env("GIT_INDEX_FILE", index).run()?.checked().map(drop)
+    }
+
+    /// `git diff` of the work tree against HEAD below a path, for a person.
+    pub fn diff_for_people(&self, below: &RepoPath, color: bool) -> Result<String> {
+        let color = if color { "--color=always" } else { "--color=never" };
+        // `info/attributes` calls everything binary, which recordings are for merges but not for eyes.
+        let mut call = self
+            .call(["diff", "--text", "--no-ext-diff", "--no-textconv", "--stat", "--patch", color, "HEAD"])
+            .env("GIT_OPTIONAL_LOCKS", "0")
+            .env("GIT_PAGER", "cat");
+        if !below.is_root() {
+            call = call.args(["--", below.as_str()]);
+        }
+        Ok(String::from_utf8_lossy(&call.run()?.checked()?).into_owned())
+    }
+
+    // Objects.
+
+    /// `git write-tree` of an index file; objects outside the slice need not be here.
+    pub fn write_tree(&self, index: &Path) -> Result<Oid> {
+        let bytes = self.call(["write-tree", "--missing-ok"]).env("GIT_INDEX_FILE", index).run()?.checked()?;
+        one_oid(&bytes)
+    }
+
+    /// `git commit-tree`.
+    pub fn commit_tree(&self, tree: &Oid, parents: &[&Oid], message: &str, signature: &Signature) -> Result<Oid> {
+        let mut call = self.call(["commit-tree", tree.as_str()]).stdin(message);
+        for parent in parents {
+            call = call.args(["-p", parent.as_str()]);
+        }
+        match signature {
+            Signature::User(identity) => {
+                for (variable, value) in [("NAME", &identity.name), ("EMAIL", &identity.email)] {
+                    if let Some(value) = value {
+                        call = call
+                            .env(&format!("GIT_AUTHOR_{variable}"), value)
+                            .env(&format!("GIT_COMMITTER_{variable}"), value);
+                    }
+                }
+            }
+            Signature::Fixed => {
+                for role in ["AUTHOR", "COMMITTER"] {
+                    call = call
+                        .env(&format!("GIT_{role}_NAME"), "assets")
+                        .env(&format!("GIT_{role}_EMAIL"), "assets@localhost")
+                        .env(&format!("GIT_{role}_DATE"), "@0 +0000");
+                }
+            }
+        }
+        let bytes = call.run()?.checked()?;
+        one_oid(&bytes)
+    }
+
+    /// `git diff-tree -r` of two trees below a path.
+    pub fn diff_tree(&self, old: &Oid, new: &Oid, below: Option<&RepoPath>) -> Result<Vec<TreeChange>> {
+        let mut call = self.call(["diff-tree", "-r", "-z", "--no-renames", old.as_str(), new.as_str()]);
+        if let Some(below) = below.filter(|below| !below.is_root()) {
+            call = call.args(["--", below.as_str()]);
+        }
+        parse::tree_changes(&call.run()?.checked()?).map_err(not_utf8)
+    }
+
+    /// `git update-ref -d`.
+    pub fn delete_ref(&self, name: &str) -> Result<()> {
+        self.call(["update-ref", "-d", name]).run()?.checked().map(drop)
+    }
+
+    /// The keys of a configuration file, without following its includes.
+    pub fn config_keys(&self, file: &Path) -> Result<Vec<(String, String)>> {
+        let bytes = self.call(["config", "--no-includes", "-l", "-z", "--file"]).args([file]).run()?.checked()?;
+        let pairs = bytes.split(|&b| b == 0).filter(|pair| !pair.is_empty()).map(|pair| {
+            let pair = String::from_utf8_lossy(pair);
+            let (key, value) = pair.split_once('\n').unwrap_or((&pair, ""));
+            (key.to_string(), value.to_string())
+        });
+        Ok(pairs.collect())
+    }
+
+    /// Opens the object database for questions.
+    pub fn objects(&self) -> Result<objects::Objects> {
+        objects::Objects::open(&self.git, &self.place)
+    }
+
+    /// Opens it for writing trees.
+    pub fn trees(&self) -> Result<objects::TreeWriter> {
+        objects::TreeWriter::open(&self.git, &self.place)
+    }
+}
+
+fn nul_list(paths: &[&str]) -> Vec<u8> {
+    paths.iter().flat_map(|path| path.bytes().chain([0])).collect()
+}
+
+fn oids(bytes: &[u8]) -> Result<Vec<Oid>> {
+    let text = String::from_utf8_lossy(bytes);
+    let parse = |line: &str| {
+        Oid::parse(line.trim())
+            .map_err(|why| crate::error::Error::failed(format!("git answered `{line}`, which {why}")))
+    };
+    text.lines().map(parse).collect()
+}
+
+fn one_oid(bytes: &[u8]) -> Result<Oid> {
+    oids(bytes)?.pop().ok_or_else(|| crate::error::Error::failed("git gave no object id"))
+}
+
+fn not_utf8(name: parse::NotUtf8) -> crate::error::Error {
+    crate::error::Error::failed(format!("the file name `{}` is not UTF-8", crate::names::printable(&name)))
+        .hint("rename the file: other systems cannot hold such a name")
+}

@@ -1,0 +1,215 @@
+//! Bytes that git wrote, as values. Only formats that git keeps stable; paths are UTF-8 or refused.
+
+use crate::names::Oid;
+
+/// One path that differs between two trees, from `git diff-tree -r -z`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TreeChange {
+    pub path: String,
+    /// What the old tree has there, if anything.
+    pub old: Option<Blob>,
+    /// What the new tree has there, if anything.
+    pub new: Option<Blob>,
+}
+
+/// A file of a tree: its mode as git writes it (`100644`) and its content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blob {
+    pub mode: String,
+    pub oid: Oid,
+}
+
+/// What happened to a file of the work tree since the commit it shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ChangeKind {
+    Modified,
+    Deleted,
+    New,
+}
+
+/// One pending change.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub struct Change {
+    /// From the root of the checkout.
+    pub path: String,
+    pub kind: ChangeKind,
+}
+
+/// What the remote said to one pushed ref, from `git push --porcelain`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PushAnswer {
+    /// It has the commit now.
+    Taken,
+    /// It had the commit already.
+    UpToDate,
+    /// It refused, in these words.
+    Rejected(String),
+    /// It said nothing that can be understood.
+    Silent,
+}
+
+/// A name that git wrote and that is not UTF-8.
+pub type NotUtf8 = String;
+
+fn text(bytes: &[u8]) -> Result<String, NotUtf8> {
+    String::from_utf8(bytes.to_vec()).map_err(|_| String::from_utf8_lossy(bytes).into_owned())
+}
+
+/// Parses `git status --porcelain=v2 -z`.
+pub fn status(bytes: &[u8]) -> Result<Vec<Change>, NotUtf8> {
+    let mut changes: Vec<Change> = Vec::new();
+    for record in bytes.split(|&b| b == 0).filter(|record| !record.is_empty()) {
+        // 1 XY sub mH mI mW hH hI path; u XY sub m1 m2 m3 mW h1 h2 h3 path; ? path
+        let (fields, kind) = match record[0] {
+            b'?' => (2, Some(ChangeKind::New)),
+            b'1' => (9, tracked_kind(record)),
+            b'u' => (11, Some(ChangeKind::Modified)),
+            _ => continue,
+        };
+        let Some(kind) = kind else { continue };
+        let path = record.splitn(fields, |&b| b == b' ').nth(fields - 1).unwrap_or_default();
+        changes.push(Change { path: text(path)?, kind });
+    }
+    changes.sort();
+    // Deleted in the index and there again untracked: one modified file.
+    changes.dedup_by(|later, first| {
+        let same = later.path == first.path;
+        if same {
+            first.kind = ChangeKind::Modified;
+        }
+        same
+    });
+    Ok(changes)
+}
+
+/// The change of an ordinary record from its `XY`: the index against HEAD, the work tree against the index.
+fn tracked_kind(record: &[u8]) -> Option<ChangeKind> {
+    match (record.get(2)?, record.get(3)?) {
+        (b'A', b'D') => None,
+        (b'A', _) => Some(ChangeKind::New),
+        (_, b'D') | (b'D', _) => Some(ChangeKind::Deleted),
+        _ => Some(ChangeKind::Modified),
+    }
+}
+
+/// Parses `git diff-tree -r -z --no-renames`.
+pub fn tree_changes(bytes: &[u8]) -> Result<Vec<TreeChange>, NotUtf8> {
+    let mut changes = Vec::new();
+    let mut records = bytes.split(|&b| b == 0);
+    while let (Some(head), Some(path)) = (records.next(), records.next()) {
+        let head = String::from_utf8_lossy(head);
+        let fields: Vec<&str> = head.trim_start_matches(':').split(' ').collect();
+        let [old_mode, new_mode, old, new, _] = fields[..] else { continue };
+        let side = |mode: &str, oid: &str| {
+            (mode != "000000").then(|| Oid::parse(oid).ok().map(|oid| Blob { mode: mode.to_string(), oid })).flatten()
+        };
+        changes.push(TreeChange { path: text(path)?, old: side(old_mode, old), new: side(new_mode, new) });
+    }
+    Ok(changes)
+}
+
+/// Parses `git ls-remote`: full ref name and the id it has.
+pub fn remote_refs(bytes: &[u8]) -> Vec<(String, Oid)> {
+    String::from_utf8_lossy(bytes)
+        .lines()
+        .filter_map(|line| line.split_once('\t'))
+        .filter_map(|(oid, name)| Some((name.to_string(), Oid::parse(oid).ok()?)))
+        .collect()
+}
+
+/// Parses the line for the one ref that a `git push --porcelain` named.
+pub fn push_answer(bytes: &[u8]) -> PushAnswer {
+    let text = String::from_utf8_lossy(bytes);
+    for line in text.lines() {
+        let mut fields = line.splitn(3, '\t');
+        let (Some(flag), Some(_), Some(summary)) = (fields.next(), fields.next(), fields.next()) else { continue };
+        return match flag {
+            " " | "+" | "*" => PushAnswer::Taken,
+            "=" => PushAnswer::UpToDate,
+            _ => PushAnswer::Rejected(summary.to_string()),
+        };
+    }
+    PushAnswer::Silent
+}
+
+/// Reads `key = value` of one section of a git configuration file, such as `url` of `remote "origin"`. Good enough
+/// for a hint about the user's habits, not for decisions about safety: includes and escapes are not followed.
+pub fn config_value<'a>(text: &'a str, section: &str, key: &str) -> Option<&'a str> {
+    let mut inside = false;
+    for line in text.lines().map(str::trim) {
+        if let Some(header) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            inside = header.eq_ignore_ascii_case(section);
+        } else if inside
+            && let Some((name, value)) = line.split_once('=')
+            && name.trim().eq_ignore_ascii_case(key)
+        {
+            return Some(value.trim());
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn status_records() {
+        let zeros = "0".repeat(40);
+        let record = |xy: &str, path: &str| format!("1 {xy} N... 100644 100644 100644 {zeros} {zeros} {path}\0");
+        let table = [
+            (record(".M", "a b.json"), "a b.json", ChangeKind::Modified),
+            (record("M.", "a"), "a", ChangeKind::Modified),
+            (record(".D", "a"), "a", ChangeKind::Deleted),
+            (record("D.", "a"), "a", ChangeKind::Deleted),
+            (record("A.", "a"), "a", ChangeKind::New),
+            (record("AM", "a"), "a", ChangeKind::New),
+            ("? new file".to_string() + "\0", "new file", ChangeKind::New),
+            (record("D.", "a") + "? a\0", "a", ChangeKind::Modified),
+        ];
+        for (bytes, path, kind) in table {
+            assert_eq!(status(bytes.as_bytes()).unwrap(), [Change { path: path.into(), kind }], "{bytes}");
+        }
+        assert!(status(record("AD", "a").as_bytes()).unwrap().is_empty());
+        assert!(status(b"? \xff\0").is_err());
+    }
+
+    #[test]
+    fn tree_change_records() {
+        let (a, b, zero) = ("a".repeat(40), "b".repeat(40), "0".repeat(40));
+        let bytes = format!(
+            ":100644 100644 {a} {b} M\0x/y z\0:000000 100644 {zero} {b} A\0n\0:100644 000000 {a} {zero} D\0d\0"
+        );
+        let changes = tree_changes(bytes.as_bytes()).unwrap();
+        assert_eq!(changes.len(), 3);
+        assert_eq!(changes[0].path, "x/y z");
+        assert!(changes[1].old.is_none() && changes[1].new.is_some());
+        assert!(changes[2].old.is_some() && changes[2].new.is_none());
+    }
+
+    #[test]
+    fn push_answers() {
+        let table: &[(&str, PushAnswer)] = &[
+            ("To http://x/\n*\tabc:refs/tags/t\t[new tag]\nDone\n", PushAnswer::Taken),
+            ("To x\n \tabc:refs/heads/b\t1..2\nDone\n", PushAnswer::Taken),
+            ("To x\n=\tabc:refs/heads/b\t[up to date]\nDone\n", PushAnswer::UpToDate),
+            (
+                "To x\n!\tabc:refs/heads/b\t[rejected] (stale info)\n",
+                PushAnswer::Rejected("[rejected] (stale info)".into()),
+            ),
+            ("", PushAnswer::Silent),
+        ];
+        for (text, answer) in table {
+            assert_eq!(push_answer(text.as_bytes()), *answer, "{text}");
+        }
+    }
+
+    #[test]
+    fn configuration_values() {
+        let text =
+            "[core]\n\tbare = false\n[remote \"origin\"]\n\turl = git@github.com:o/n\n[branch \"main\"]\n\turl = x\n";
+        assert_eq!(config_value(text, "remote \"origin\"", "url"), Some("git@github.com:o/n"));
+        assert_eq!(config_value(text, "remote \"other\"", "url"), None);
+    }
+}

@@ -1,0 +1,23 @@
+//! The library behind the `assets` binary: test recordings in an external git repository, pinned by `assets.json`.
+//!
+//! The path data takes: `cli` reads the arguments and finds manifests, `ops` observes, plans and applies, `store` knows
+//! the object store and the checkouts, `git` runs the system's git.
+
+mod cli;
+mod error;
+mod git;
+mod interrupt;
+mod manifest;
+mod names;
+mod ops;
+mod report;
+mod settings;
+mod store;
+mod ui;
+
+use std::ffi::OsString;
+
+/// Runs one command line (the program's name first) and returns the exit code.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
+    cli::run(args.into_iter().collect())
+}

@@ -1,0 +1,91 @@
+//! Finding the manifest that a path means.
+
+use std::path::{Path, PathBuf};
+
+use super::FILE_NAME;
+use crate::error::{Error, Result, shell_word};
+
+/// Finds the manifest for `path`: the file itself, or for a directory the nearest `assets.json` in it or above it, not
+/// beyond the root of the code repo.
+///
+/// # Errors
+/// When there is none; the error names every directory that was searched.
+pub fn manifest_for(path: &Path) -> Result<PathBuf> {
+    let start = dunce::canonicalize(path).map_err(|e| {
+        Error::usage(format!("there is no `{}`", path.display()))
+            .cause(e.to_string())
+            .hint("name an `assets.json` or a directory at or below one")
+    })?;
+    if start.is_file() {
+        if start.file_name().is_some_and(|name| name == FILE_NAME) {
+            return Ok(start);
+        }
+        return Err(Error::usage(format!("`{}` is not a manifest", path.display()))
+            .cause(format!("a manifest is a file named `{FILE_NAME}`"))
+            .hint("name an `assets.json` or a directory at or below one"));
+    }
+    let mut searched = Vec::new();
+    for folder in start.ancestors() {
+        let file = folder.join(FILE_NAME);
+        if file.is_file() {
+            return Ok(file);
+        }
+        searched.push(folder);
+        if is_repo_root(folder) {
+            break;
+        }
+    }
+    Err(not_found(&start, &searched))
+}
+
+/// The root of the code repo that holds `folder`.
+pub fn code_repo_of(folder: &Path) -> Option<PathBuf> {
+    folder.ancestors().find(|folder| is_repo_root(folder)).map(Path::to_path_buf)
+}
+
+/// `.git` is a directory, or a file in linked worktrees and submodules.
+fn is_repo_root(folder: &Path) -> bool {
+    folder.join(".git").exists()
+}
+
+fn not_found(start: &Path, searched: &[&Path]) -> Error {
+    let last = searched.last().copied().unwrap_or(start);
+    let why = if is_repo_root(last) {
+        "the root of the git repository"
+    } else {
+        "the root of the disk; this is not a git repository"
+    };
+    let mut cause = String::from("searched, upwards:");
+    for folder in searched {
+        cause.push_str(&format!("\n  {}", folder.display()));
+    }
+    cause.push_str(&format!("\nthe last is {why}"));
+    Error::usage(format!("no `{FILE_NAME}` for `{}`", start.display())).cause(cause).hint(format!(
+        "go to a package that has one, or make one: `assets init {}`",
+        shell_word(&start.to_string_lossy())
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_one_counts_and_the_repo_root_ends_the_search() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dunce::canonicalize(dir.path()).unwrap();
+        let deep = root.join("repo/sdk/core/tests");
+        std::fs::create_dir_all(&deep).unwrap();
+        std::fs::create_dir(root.join("repo/.git")).unwrap();
+        std::fs::write(root.join("assets.json"), "{}").unwrap();
+        let error = manifest_for(&deep).unwrap_err();
+        assert_eq!(error.causes[0].lines().count(), 6, "{:?}", error.causes);
+        std::fs::write(root.join("repo/sdk/assets.json"), "{}").unwrap();
+        assert_eq!(manifest_for(&deep).unwrap(), root.join("repo/sdk/assets.json"));
+        std::fs::write(root.join("repo/sdk/core/assets.json"), "{}").unwrap();
+        assert_eq!(manifest_for(&deep).unwrap(), root.join("repo/sdk/core/assets.json"));
+        assert_eq!(manifest_for(&root.join("repo/sdk/assets.json")).unwrap(), root.join("repo/sdk/assets.json"));
+        assert_eq!(code_repo_of(&deep), Some(root.join("repo")));
+        assert!(manifest_for(&root.join("nowhere")).is_err());
+    }
+}

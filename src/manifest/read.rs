@@ -1,0 +1,156 @@
+//! The text of a manifest as checked fields, each failure with its line and column.
+
+use jsonc_parser::ast::{ObjectProp, Value};
+use jsonc_parser::common::Ranged;
+use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
+
+use crate::error::{Error, Result, shell_word};
+use crate::names::{Reason, printable};
+
+/// JSON with comments and trailing commas, and nothing else.
+pub const STRICT: ParseOptions = ParseOptions {
+    allow_comments: true,
+    allow_loose_object_property_names: false,
+    allow_trailing_commas: true,
+    allow_missing_commas: false,
+    allow_single_quoted_strings: false,
+    allow_hexadecimal_numbers: false,
+    allow_unary_plus_numbers: false,
+    allow_bare_decimal_point_numbers: false,
+    allow_non_finite_numbers: false,
+    allow_extended_string_escapes: false,
+};
+
+/// The largest file that is read as a manifest, in bytes.
+const LARGEST: usize = 1 << 20;
+
+/// The string fields of a manifest and where they stand.
+pub struct Fields {
+    file: String,
+    fields: Vec<Field>,
+    whole: (usize, usize),
+}
+
+struct Field {
+    key: String,
+    /// The value, when it is a string.
+    value: Option<String>,
+    place: (usize, usize),
+}
+
+/// The names of the fields that are checked to be strings; others belong to other tools.
+const KNOWN: &[&str] = &[
+    "AssetsRepo",
+    "AssetsRepoPrefixPath",
+    "AssetsRepoId",
+    "AssetsRepoBranch",
+    "AssetsRepoFallbackBranch",
+    "SHA",
+    "Tag",
+    "TagPrefix",
+];
+
+/// Reads the fields of a manifest; `file` is how messages call it.
+pub fn fields(text: &str, file: &str) -> Result<Fields> {
+    let at = |offset: usize| place(text, offset);
+    let refuse = |(line, column): (usize, usize), why: &str| Error::usage(format!("`{file}:{line}:{column}`: {why}"));
+    if text.len() > LARGEST {
+        return Err(Error::usage(format!("`{file}` is larger than a manifest can be")));
+    }
+    if let Some(offset) = conflict_marker(text) {
+        let quoted = shell_word(file);
+        return Err(refuse(at(offset), "there are conflict markers of an unfinished merge").hint(format!(
+            "keep one side, from the root of the code repo: `git checkout --ours -- {quoted}` or `git checkout --theirs -- {quoted}`"
+        )));
+    }
+    let body = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let skipped = text.len() - body.len();
+    let parsed = parse_to_ast(body, &CollectOptions::default(), &STRICT).map_err(|e| {
+        refuse(at(skipped + e.range().start), "this is not valid JSON")
+            .cause(e.kind().to_string())
+            .hint("mend it in your editor; comments and trailing commas are fine")
+    })?;
+    let object = match &parsed.value {
+        None => {
+            return Err(refuse((1, 1), "the manifest is empty")
+                .hint("the least it needs is `{\"AssetsRepo\": \"owner/name\"}`"));
+        }
+        Some(Value::Object(object)) => object,
+        Some(other) => return Err(refuse(at(skipped + other.range().start), "the manifest is not an object")),
+    };
+    let mut fields = Fields { file: file.to_string(), fields: Vec::new(), whole: at(skipped + object.range.start) };
+    for property in &object.properties {
+        let key = property.name.as_str().to_string();
+        if fields.has(&key) {
+            return Err(refuse(at(skipped + property.range.start), &format!("`{}` stands twice", printable(&key)))
+                .hint("delete one of them"));
+        }
+        let place = at(skipped + property.value.range().start);
+        let value = string_value(property);
+        if value.is_none() && KNOWN.contains(&key.as_str()) {
+            return Err(refuse(place, &format!("`{key}` is not a string")));
+        }
+        fields.fields.push(Field { key, value, place });
+    }
+    Ok(fields)
+}
+
+impl Fields {
+    /// Whether the field is there, empty or not.
+    pub fn has(&self, key: &str) -> bool {
+        self.field(key).is_some()
+    }
+
+    /// The text of the field; none when it is absent or blank.
+    pub fn text(&self, key: &str) -> Option<String> {
+        let value = self.field(key)?.value.as_deref()?.trim();
+        (!value.is_empty()).then(|| value.to_string())
+    }
+
+    /// The field as a value of its type; none when it is absent or blank.
+    pub fn parse<T>(&self, key: &str, parse: impl Fn(&str) -> std::result::Result<T, Reason>) -> Result<Option<T>> {
+        let Some(text) = self.text(key) else { return Ok(None) };
+        parse(&text).map(Some).map_err(|why| {
+            let (line, column) = self.place(key);
+            Error::usage(format!("`{}:{line}:{column}`: `{key}` `{}` {why}", self.file, printable(&text)))
+        })
+    }
+
+    /// An error about one field.
+    pub fn refuse(&self, key: &str, why: &str) -> Error {
+        let (line, column) = self.place(key);
+        Error::usage(format!("`{}:{line}:{column}`: `{key}` {why}", self.file))
+    }
+
+    fn place(&self, key: &str) -> (usize, usize) {
+        self.field(key).map_or(self.whole, |field| field.place)
+    }
+
+    fn field(&self, key: &str) -> Option<&Field> {
+        self.fields.iter().find(|field| field.key == key)
+    }
+}
+
+fn string_value(property: &ObjectProp) -> Option<String> {
+    property.value.as_string_lit().map(|literal| literal.value.to_string())
+}
+
+/// Where a merge left its first marker.
+fn conflict_marker(text: &str) -> Option<usize> {
+    let mut offset = 0;
+    for line in text.split_inclusive('\n') {
+        if line.starts_with("<<<<<<< ") || line.starts_with(">>>>>>> ") {
+            return Some(offset);
+        }
+        offset += line.len();
+    }
+    None
+}
+
+/// Line and column, both from 1, the column in characters.
+fn place(text: &str, offset: usize) -> (usize, usize) {
+    let before = text.get(..offset).unwrap_or(text);
+    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    let column = before[line_start..].trim_start_matches('\u{feff}').chars().count() + 1;
+    (before.matches('\n').count() + 1, column)
+}

@@ -1,0 +1,286 @@
+//! The only place that changes work trees. A new checkout is built beside its place and renamed there; a change of one
+//! that exists is journalled, and whoever finds the journal of a change that was cut short completes it.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::Path;
+
+use super::{join, stash};
+use crate::error::{AtPath, Error, Result, shell_word};
+use crate::git::Output;
+use crate::git::parse::Change;
+use crate::names::{Oid, RepoPath};
+use crate::store::checkout::{Checkout, broken_name};
+use crate::store::composite::Slices;
+use crate::store::journal::{self, Journal};
+use crate::store::listing::Listing;
+
+/// Where a checkout is to go.
+pub struct Transition {
+    /// The command, for messages.
+    pub operation: &'static str,
+    /// What the index holds now.
+    pub from: Oid,
+    /// The commit to show.
+    pub to: Oid,
+    /// Every slice of the checkout afterwards.
+    pub slices: Slices,
+    /// Files that become what `to` has; what they are now is in a stash entry.
+    pub put_back: Vec<String>,
+    /// That stash entry.
+    pub stash: Option<Oid>,
+    /// Pending changes that stay.
+    pub kept: Vec<Change>,
+    /// A tag to record: its name, what it points to, the commit that leads to.
+    pub tag: Option<(String, String, String)>,
+}
+
+/// Builds a checkout that does not exist yet. What stands in its place and is not one is set aside.
+pub fn build(checkout: &Checkout, transition: &Transition, listings: &[&Listing]) -> Result<()> {
+    let building =
+        tempfile::Builder::new().prefix(".new-").tempdir_in(&checkout.folder).at("write into", &checkout.folder)?;
+    let fresh = Checkout::in_dir(building.path().to_path_buf(), &checkout.folder, &checkout.store, &checkout.repo.git);
+    fresh.create(&transition.to, &transition.slices)?;
+    fresh.repo.git.report().phase("writing files");
+    let output = fresh.repo.read_tree_switch(None, &transition.to)?;
+    check(output, &fresh)?;
+    fresh.record(&transition.to, &transition.slices, transition.tag.as_ref())?;
+    verify(&fresh, listings, &HashSet::new())?;
+    set_aside(checkout)?;
+    let from = building.keep();
+    std::fs::rename(&from, &checkout.dir).at("put the checkout in place as", &checkout.dir)
+}
+
+/// Takes an existing checkout from what it shows to another commit, other slices, or both.
+pub fn change(checkout: &Checkout, transition: &Transition, listings: &[&Listing]) -> Result<()> {
+    let text = |oid: &Oid| oid.to_string();
+    let note = Journal {
+        operation: transition.operation.to_string(),
+        from: text(&transition.from),
+        to: text(&transition.to),
+        slices: transition.slices.iter().map(|(slice, pin)| (slice.as_str().to_string(), text(pin))).collect(),
+        put_back: transition.put_back.clone(),
+        stash: transition.stash.as_ref().map(text),
+        kept: transition.kept.clone(),
+        tag: transition.tag.clone(),
+    };
+    journal::write(&checkout.git_dir, &note)?;
+    if !transition.put_back.is_empty() {
+        // Drops what was staged there by hand, so that the switch finds the index as `from` has it.
+        checkout.repo.read_tree_index(&transition.from)?;
+        remove_files(checkout, transition.put_back.iter().map(String::as_str))?;
+    }
+    let kept: HashSet<&str> = transition.kept.iter().map(|change| change.path.as_str()).collect();
+    perform(checkout, transition, &transition.put_back)?;
+    verify(checkout, listings, &kept)?;
+    journal::remove(&checkout.git_dir)
+}
+
+/// Completes a change that was cut short. Call it under the lock, before anything else looks at the checkout.
+pub fn recover(checkout: &Checkout) -> Result<()> {
+    if !journal::exists(&checkout.git_dir) {
+        return Ok(());
+    }
+    let Some((note, transition)) =
+        journal::read(&checkout.git_dir).and_then(|note| Some((note.clone(), from_note(note)?)))
+    else {
+        return journal::remove(&checkout.git_dir);
+    };
+    let repo = &checkout.repo;
+    repo.git.report().note(&format!("completing a {} that was interrupted", note.operation));
+    checkout.borrow_from_store()?;
+    let changes = repo.diff_tree(&transition.from, &transition.to, None)?;
+    let written: HashMap<&str, Option<&Oid>> =
+        changes.iter().map(|change| (change.path.as_str(), change.new.as_ref().map(|blob| &blob.oid))).collect();
+    let ours: BTreeSet<&str> = written.keys().copied().chain(transition.put_back.iter().map(String::as_str)).collect();
+    let kept: BTreeSet<&str> = transition.kept.iter().map(|change| change.path.as_str()).collect();
+
+    // What became dirty is either the trace of the interruption, which is repaired, or was changed since, which is kept.
+    let dirty: Vec<Change> = repo
+        .status(&[&RepoPath::default()])?
+        .into_iter()
+        .filter(|change| ours.contains(change.path.as_str()) && !kept.contains(change.path.as_str()))
+        .collect();
+    let stashed = match &transition.stash {
+        Some(stash) => stash::contents(checkout, stash)?,
+        None => HashMap::new(),
+    };
+    let mut traces: Vec<&str> = Vec::new();
+    let mut edits: Vec<Change> = Vec::new();
+    for change in &dirty {
+        let file = join(&checkout.dir, &change.path);
+        let Ok(content) = std::fs::read(&file) else {
+            traces.push(&change.path);
+            continue;
+        };
+        let candidates = [written.get(change.path.as_str()).copied().flatten(), stashed.get(&change.path)];
+        if is_trace(checkout, &content, &candidates)? {
+            traces.push(&change.path);
+        } else {
+            edits.push(change.clone());
+        }
+    }
+    if !edits.is_empty() {
+        let entry = stash::create(checkout, &RepoPath::default(), &edits, "changed after an interrupted command")?;
+        repo.git.report().note(&format!(
+            "{} changed since then and put aside; `assets stash list` shows it ({})",
+            stash::count(edits.len()),
+            entry.short()
+        ));
+    }
+    if !dirty.is_empty() {
+        repo.read_tree_index(&transition.from).or_else(|_| repo.read_tree_index(&transition.to))?;
+    }
+    remove_files(checkout, dirty.iter().map(|change| change.path.as_str()))?;
+    let all: Vec<String> = ours.iter().filter(|path| !kept.contains(*path)).map(|path| path.to_string()).collect();
+    perform(checkout, &transition, &all)?;
+    journal::remove(&checkout.git_dir)
+}
+
+/// Whether the content of a file is what an interrupted write leaves: the whole of one of these blobs, or its beginning.
+fn is_trace(checkout: &Checkout, content: &[u8], blobs: &[Option<&Oid>]) -> Result<bool> {
+    if content.is_empty() {
+        return Ok(true);
+    }
+    let names: Vec<&str> = blobs.iter().flatten().map(|oid| oid.as_str()).collect();
+    let mut objects = checkout.store.with_objects_of(&checkout.git_dir.join("objects")).objects()?;
+    Ok(objects.contents(&names)?.into_iter().flatten().any(|(_, blob)| blob.starts_with(content)))
+}
+
+fn from_note(note: Journal) -> Option<Transition> {
+    let mut slices = Slices::new();
+    for (slice, pin) in &note.slices {
+        slices.insert(RepoPath::parse(slice).ok()?, Oid::parse(pin).ok()?);
+    }
+    Some(Transition {
+        operation: "recovery",
+        from: Oid::parse(&note.from).ok()?,
+        to: Oid::parse(&note.to).ok()?,
+        slices,
+        put_back: note.put_back,
+        stash: note.stash.and_then(|oid| Oid::parse(&oid).ok()),
+        kept: note.kept,
+        tag: note.tag,
+    })
+}
+
+/// The part that may be done twice: index, files and refs become those of `to`.
+fn perform(checkout: &Checkout, transition: &Transition, rewrite: &[String]) -> Result<()> {
+    checkout.borrow_from_store()?;
+    let cone_changed = checkout.set_cone(&transition.slices)?;
+    if cone_changed || transition.from != transition.to || transition.operation == "recovery" {
+        checkout.repo.git.report().phase("writing files");
+        let output = checkout.repo.read_tree_switch(Some(&transition.from), &transition.to)?;
+        if let Err(error) = check(output, checkout) {
+            if transition.operation != "recovery" {
+                // The switch looks first and then acts: nothing but the files set aside has changed. They go back to
+                // what the commit has; their own content is in the stash entry.
+                put_back(checkout, &transition.put_back)?;
+                journal::remove(&checkout.git_dir)?;
+            }
+            return Err(error);
+        }
+    }
+    put_back(checkout, rewrite)?;
+    checkout.record(&transition.to, &transition.slices, transition.tag.as_ref())
+}
+
+/// Writes the files as the index has them; those it does not have stay away.
+fn put_back(checkout: &Checkout, paths: &[String]) -> Result<()> {
+    if paths.is_empty() {
+        return Ok(());
+    }
+    let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+    // Fails for a path that the index does not have, after doing the others; what matters is verified afterwards.
+    checkout.repo.checkout_index(&paths).map(drop)
+}
+
+/// Turns a failed switch into the user's words. Exit code 0 is not proof: a name that is too long is only complained about.
+fn check(output: Output, checkout: &Checkout) -> Result<()> {
+    let complaint = output.stderr.lines().any(|line| line.starts_with("error:"));
+    if output.succeeded() && !complaint {
+        return Ok(());
+    }
+    let in_the_way = output.stderr.contains("not uptodate") || output.stderr.contains("would be overwritten");
+    let error = output.into_error();
+    if !in_the_way {
+        return Err(error.context(format!("cannot write the files of `{}`", checkout.dir.display())));
+    }
+    let mut refusal = Error::needs_person(format!(
+        "files of `{}` that are not in any slice were changed there",
+        checkout.dir.display()
+    ));
+    refusal.causes = error.causes;
+    Err(refusal.hint(format!(
+        "look at them with `git -C {0} status`, move what you need away, and undo them with `git -C {0} checkout -- .`",
+        shell_word(&checkout.dir.to_string_lossy())
+    )))
+}
+
+/// Checks that every file of the listings is there with its size.
+fn verify(checkout: &Checkout, listings: &[&Listing], except: &HashSet<&str>) -> Result<()> {
+    for entry in listings.iter().flat_map(|listing| &listing.files) {
+        if except.contains(entry.path.as_str()) {
+            continue;
+        }
+        let file = join(&checkout.dir, &entry.path);
+        let there = file.symlink_metadata().is_ok_and(|meta| meta.is_file() && meta.len() == entry.size);
+        if !there {
+            return Err(Error::failed(format!("`{}` was not written completely", file.display()))
+                .cause(
+                    "git reported success all the same; a full disk or a file name that is too long for it does this",
+                )
+                .hint("check the free space (`df -h`), then run `assets restore` again"));
+        }
+    }
+    Ok(())
+}
+
+/// Removes files and the directories that become empty with them.
+pub fn remove_files<'a>(checkout: &Checkout, paths: impl IntoIterator<Item = &'a str>) -> Result<()> {
+    for path in paths {
+        let file = join(&checkout.dir, path);
+        match std::fs::remove_file(&file) {
+            Err(e) if !matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
+                return Err(e).at("remove", &file);
+            }
+            _ => {}
+        }
+        remove_empty_folders(&checkout.dir, &file);
+    }
+    Ok(())
+}
+
+fn remove_empty_folders(top: &Path, file: &Path) {
+    for folder in file.ancestors().skip(1).take_while(|folder| *folder != top) {
+        if std::fs::remove_dir(folder).is_err() {
+            break;
+        }
+    }
+}
+
+/// Makes room where a checkout is to be: an empty directory is replaced, anything else is kept under another name.
+pub fn set_aside(checkout: &Checkout) -> Result<()> {
+    if checkout.dir.symlink_metadata().is_err() || std::fs::remove_dir(&checkout.dir).is_ok() {
+        return Ok(());
+    }
+    let aside = broken_name(&checkout.dir);
+    std::fs::rename(&checkout.dir, &aside).at("set aside", &checkout.dir)?;
+    checkout.repo.git.report().note(&format!(
+        "`{}` was not a usable checkout and is kept as `{}`",
+        checkout.dir.display(),
+        aside.display()
+    ));
+    Ok(())
+}
+
+/// Makes an index anew that is missing or damaged; the work tree stays as it is.
+pub fn rebuild_index(checkout: &Checkout, head: &Oid) -> Result<()> {
+    let index = checkout.git_dir.join("index");
+    match std::fs::remove_file(&index) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e).at("remove the damaged", &index),
+        _ => {}
+    }
+    checkout.repo.read_tree_into(&index, head)?;
+    // A second time, to mark what the cone does not show.
+    check(checkout.repo.read_tree_switch(Some(head), head)?, checkout)
+}

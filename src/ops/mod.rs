@@ -1,0 +1,143 @@
+//! What the commands do, without a terminal: observe, plan, apply. Nothing here prints, asks or exits.
+
+pub mod apply;
+pub mod breadcrumb;
+pub mod merge;
+pub mod plan;
+pub mod push;
+pub mod restore;
+pub mod stash;
+
+use std::cell::OnceCell;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::Result;
+use crate::git::{Git, Identity, parse, version};
+use crate::manifest::{Form, Manifest, locate};
+use crate::report::Report;
+use crate::settings::Environment;
+use crate::store::checkout::{self, Checkout};
+use crate::store::lock::Patience;
+use crate::store::{Access, Store};
+use plan::Refusal;
+
+/// What an operation came to: it is done, or it was refused for a reason that an answer may change.
+#[derive(Debug)]
+pub enum Outcome<T> {
+    Done(T),
+    Refused(Refusal),
+}
+
+/// Everything an operation needs besides its arguments.
+pub struct Context {
+    pub environment: Environment,
+    pub report: Arc<dyn Report>,
+    /// No request to any remote.
+    pub offline: bool,
+    /// The longest wait for a lock.
+    pub lock_timeout: Option<Duration>,
+    /// What relative paths are relative to.
+    pub base: PathBuf,
+    /// The command as others see it while it holds a lock.
+    pub title: String,
+    git: OnceCell<Git>,
+}
+
+impl Context {
+    pub fn new(environment: Environment, report: Arc<dyn Report>, base: PathBuf, title: String) -> Context {
+        Context { environment, report, offline: false, lock_timeout: None, base, title, git: OnceCell::new() }
+    }
+
+    /// The git of this machine, looked for when it is first needed: the no-op path needs none.
+    ///
+    /// # Errors
+    /// When there is none, or it is too old.
+    pub fn git(&self) -> Result<&Git> {
+        if let Some(git) = self.git.get() {
+            return Ok(git);
+        }
+        let git = Git::find(&self.environment, self.report.clone())?;
+        version::check(&git, &self.environment.cache_dir)?;
+        Ok(self.git.get_or_init(|| git))
+    }
+
+    /// The manifest that a path of the command line means.
+    pub fn manifest(&self, path: &Path) -> Result<Manifest> {
+        Manifest::load(&locate::manifest_for(&self.base.join(path))?)
+    }
+
+    /// The assets folder for a manifest.
+    ///
+    /// # Errors
+    /// When it is a link that came with the code repo.
+    pub fn assets_folder(&self, manifest: &Manifest) -> Result<PathBuf> {
+        match &self.environment.assets_folder {
+            Some(folder) => Ok(self.base.join(folder)),
+            None => {
+                let folder = manifest.code_repo.join(".assets");
+                checkout::check_folder(&folder)?;
+                Ok(folder)
+            }
+        }
+    }
+
+    /// Where a test proxy starts for a manifest: the folder of its prefix in the checkout.
+    pub fn recordings_root(&self, manifest: &Manifest) -> Result<PathBuf> {
+        let dir = checkout::dir_of(&self.assets_folder(manifest)?, manifest);
+        Ok(join(&dir, manifest.prefix.as_str()))
+    }
+
+    /// The checkout of a manifest, whether it exists or not.
+    pub fn checkout(&self, manifest: &Manifest) -> Result<Checkout> {
+        let git = self.git()?;
+        let url = manifest.assets_repo.url(code_repo_uses_ssh(&manifest.code_repo));
+        let access = Access {
+            offline: self.offline,
+            limits: self.environment.limits,
+            patience: Patience { holder: self.title.clone(), timeout: self.lock_timeout },
+        };
+        let store = Store::at(&self.environment.cache_dir, &url, manifest.repo_name(), git, &access);
+        Ok(Checkout::of(manifest, &self.assets_folder(manifest)?, &store, git))
+    }
+
+    /// Who pushes are by.
+    pub fn identity(&self) -> Identity {
+        Identity { name: self.environment.commit_owner.clone(), email: self.environment.commit_email.clone() }
+    }
+}
+
+/// A path inside a checkout on this system.
+pub fn join(dir: &Path, path: &str) -> PathBuf {
+    path.split('/').filter(|part| !part.is_empty()).fold(dir.to_path_buf(), |dir, part| dir.join(part))
+}
+
+/// Whether the code repo itself is reached by ssh; then GitHub is asked by ssh too. Reads the configuration file and
+/// not git, because it decides nothing but a default.
+fn code_repo_uses_ssh(code_repo: &Path) -> bool {
+    let dot_git = code_repo.join(".git");
+    let git_dir = match std::fs::read_to_string(&dot_git) {
+        // A linked worktree or a submodule.
+        Ok(text) => {
+            let Some(path) = text.trim().strip_prefix("gitdir: ") else { return false };
+            let git_dir = code_repo.join(path);
+            match std::fs::read_to_string(git_dir.join("commondir")) {
+                Ok(common) => git_dir.join(common.trim()),
+                Err(_) => git_dir,
+            }
+        }
+        Err(_) => dot_git,
+    };
+    let config = std::fs::read_to_string(git_dir.join("config")).unwrap_or_default();
+    let url = parse::config_value(&config, "remote \"origin\"", "url").unwrap_or_default();
+    url.starts_with("git@") || url.starts_with("ssh://")
+}
+
+/// The tag of a manifest as its breadcrumb has it; none for the branch form.
+fn tag_for_breadcrumb(manifest: &Manifest) -> Option<&str> {
+    match &manifest.form {
+        Form::Tag { tag, .. } => Some(tag.as_ref().map_or("", |tag| tag.as_str())),
+        Form::Branch { .. } => None,
+    }
+}

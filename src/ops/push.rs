@@ -1,0 +1,591 @@
+//! `push`: send pending changes as a new commit, then move the pin in the manifest.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::apply::{self, Transition};
+use super::plan::Refusal;
+use super::restore::{self, enter, pending, shown_pin};
+use super::{Context, Outcome, breadcrumb, join, merge};
+use crate::error::{AtPath, Error, Kind, Result, shell_word};
+use crate::git::exec::sleep;
+use crate::git::failure::{Failure, classify};
+use crate::git::parse::{Change, ChangeKind, PushAnswer};
+use crate::git::{Output, Repo, Signature};
+use crate::manifest::{Form, Manifest, Pin, edit};
+use crate::names::{Oid, RefName};
+use crate::store::checkout::Checkout;
+use crate::store::composite::{self, Grafts};
+use crate::store::git_dir::write_atomically;
+use crate::store::listing::{self, Listing};
+use crate::store::{Want, paths};
+
+/// How often to fetch and build again when others push to the branch at the same time.
+const RACES: u32 = 20;
+
+/// What a push is asked to do.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// The message of the commit; a default names the package.
+    pub message: Option<String>,
+    /// Where a file was changed here and differently there, send ours.
+    pub prefer_mine: bool,
+    /// Say what would be sent, and send nothing.
+    pub dry_run: bool,
+}
+
+/// What a push did.
+#[derive(Clone, Debug)]
+pub struct Pushed {
+    pub root: PathBuf,
+    /// The pin before.
+    pub before: Oid,
+    /// The new pin; the old one when there was nothing to send.
+    pub commit: Oid,
+    /// The branch or tag, as a full ref name; none when there was nothing to send.
+    pub sent_to: Option<String>,
+    /// What the manifest pins now.
+    pub pin: String,
+    pub files: Vec<Change>,
+    /// Whether others had pushed in between, and their changes are here now too.
+    pub merged: bool,
+}
+
+/// Sends the pending changes of one manifest's slice.
+pub fn push(context: &Context, manifest: &Manifest, request: &Request) -> Result<Outcome<Pushed>> {
+    let checkout = context.checkout(manifest)?;
+    let not_restored = || {
+        Error::failed(format!("`{}` is not restored, so there is nothing to push", manifest.path))
+            .hint(format!("restore it first, then record into it: `assets restore {}`", shell_word(&manifest.path)))
+    };
+    if !checkout.exists() {
+        return Err(not_restored());
+    }
+    let _lock = checkout.lock()?;
+    enter(&checkout)?;
+    if !checkout.exists() {
+        return Err(not_restored());
+    }
+    let base = shown_pin(&checkout, manifest).ok_or_else(not_restored)?;
+    let push = Push { context, manifest, request, checkout, base };
+    push.run()
+}
+
+struct Push<'a> {
+    context: &'a Context,
+    manifest: &'a Manifest,
+    request: &'a Request,
+    checkout: Checkout,
+    /// The pin that the slice is shown at: what the pending changes are changes of.
+    base: Oid,
+}
+
+/// The slice with the pending changes, as objects.
+struct Mine {
+    files: Vec<Change>,
+    /// What the whole work tree would be as a tree; the index file beside the real one has it too.
+    whole: Oid,
+    /// The base with only this slice's changes.
+    tree: Oid,
+    index: PathBuf,
+}
+
+/// What is on the remote now.
+struct Sent {
+    commit: Oid,
+    /// Whether it holds changes of others, which the work tree does not.
+    merged: bool,
+    listing: Option<Listing>,
+}
+
+/// The note that a push is under way: kept until the manifest names its commit.
+#[derive(Serialize, Deserialize, PartialEq)]
+struct Intent {
+    base: String,
+    tree: String,
+    commit: String,
+    to: String,
+    /// Whether the commit also holds changes of others.
+    merged: bool,
+}
+
+/// The commit to try first.
+struct First {
+    commit: Oid,
+    merged: bool,
+    /// What an interrupted push of other content may have left on the branch: ours, so no conflict with us.
+    earlier: Option<Oid>,
+}
+
+impl Push<'_> {
+    fn run(self) -> Result<Outcome<Pushed>> {
+        let intent = self.intent();
+        let files = pending(&self.checkout, &self.manifest.slice)?;
+        if files.is_empty() {
+            return match intent {
+                Some(intent) if !self.request.dry_run => self.finish_earlier(intent),
+                _ => self.nothing(),
+            };
+        }
+        self.check_files(&files)?;
+        self.check_pin(intent.as_ref())?;
+        if self.request.dry_run {
+            return Ok(Outcome::Done(Pushed {
+                sent_to: Some(self.target_for_people()),
+                ..self.summary(&self.base, files, false)
+            }));
+        }
+        if self.context.offline {
+            return Err(
+                Error::usage("a push needs the remote, and `--offline` forbids it").hint("run it without `--offline`")
+            );
+        }
+        let mine = self.mine(files)?;
+        let first = self.first(intent, &mine)?;
+        let to = self.target(&first.commit)?;
+        self.note(&mine.tree, &first.commit, &to, first.merged)?;
+        let sent = match &self.manifest.form {
+            Form::Tag { .. } => self.send_tag(&first.commit, &to)?,
+            Form::Branch { branch, fallback, .. } => match self.send_to_branch(&mine, first, &to, branch, fallback)? {
+                Outcome::Done(sent) => sent,
+                Outcome::Refused(refusal) => {
+                    self.forget()?;
+                    return Ok(Outcome::Refused(refusal));
+                }
+            },
+        };
+        self.show(&mine, &sent, &to)?;
+        self.edit_manifest(&sent.commit, &to)?;
+        self.forget()?;
+        Ok(Outcome::Done(Pushed { sent_to: Some(to), ..self.summary(&sent.commit, mine.files, sent.merged) }))
+    }
+
+    fn nothing(&self) -> Result<Outcome<Pushed>> {
+        Ok(Outcome::Done(self.summary(&self.base, Vec::new(), false)))
+    }
+
+    fn summary(&self, commit: &Oid, files: Vec<Change>, merged: bool) -> Pushed {
+        Pushed {
+            root: join(&self.checkout.dir, self.manifest.prefix.as_str()),
+            before: self.base.clone(),
+            pin: self.pin_value(commit),
+            commit: commit.clone(),
+            sent_to: None,
+            files,
+            merged,
+        }
+    }
+
+    // Before anything is sent.
+
+    /// Refuses files that other systems cannot hold, and what is not a file.
+    fn check_files(&self, files: &[Change]) -> Result<()> {
+        for change in files.iter().filter(|change| change.kind != ChangeKind::Deleted) {
+            paths::check_path(&change.path, &self.context.environment.limits)?;
+            let file = join(&self.checkout.dir, &change.path);
+            let meta = file.symlink_metadata().at("look at", &file)?;
+            if meta.is_symlink() {
+                paths::check_mode(&change.path, "120000")?;
+            }
+            if !meta.is_file() {
+                return Err(Error::failed(format!("`{}` is not a plain file", change.path))
+                    .cause("only plain files can be recordings; a folder with its own `.git` is a repository")
+                    .hint(format!("move it away: `{}`", file.display())));
+            }
+        }
+        Ok(())
+    }
+
+    /// A new tag is made on the shown commit; if the manifest pins another by now, the recordings that are only there
+    /// would be left behind. (On a branch the change is replayed.)
+    fn check_pin(&self, intent: Option<&Intent>) -> Result<()> {
+        let Form::Tag { tag: Some(tag), .. } = &self.manifest.form else { return Ok(()) };
+        if crate::store::checkout::is_at_pin(&self.checkout.dir, self.manifest) || intent.is_some() {
+            return Ok(());
+        }
+        let path = shell_word(&self.manifest.path);
+        Err(Error::needs_person(format!("`{}` pins `{tag}`, but its checkout shows another commit", self.manifest.path))
+            .cause(format!("the pending changes were made on `{}`", self.base))
+            .hint(format!(
+                "bring them to the new pin: `assets restore --stash {path}`, then `assets stash pop {path}`, then push again"
+            )))
+    }
+
+    /// Makes objects of the pending changes, in the store, without touching work tree or index.
+    fn mine(&self, files: Vec<Change>) -> Result<Mine> {
+        let repo = self.writer();
+        let index = self.checkout.copy_index()?;
+        let names: Vec<&str> = files.iter().map(|change| change.path.as_str()).collect();
+        repo.update_index(&index, &names)?;
+        let whole = repo.write_tree(&index)?;
+        let tree = if self.checkout.head().as_ref() == Some(&self.base) {
+            whole.clone()
+        } else {
+            self.only_this_slice(&repo, &whole)?
+        };
+        Ok(Mine { files, whole, tree, index })
+    }
+
+    /// The base's tree with the slice from `whole`, but slices inside the slice as the base has them.
+    fn only_this_slice(&self, repo: &Repo, whole: &Oid) -> Result<Oid> {
+        let slice = &self.manifest.slice;
+        let mut objects = repo.objects()?;
+        let gone =
+            || Error::failed(format!("commit `{}` is not in the object store", self.base)).hint("run `assets restore`");
+        let (_, base) = objects.commit(self.base.as_str())?.ok_or_else(gone)?;
+        let mut grafts = Grafts::from([(slice.clone(), listing::tree_at(&mut objects, whole, slice)?.flatten())]);
+        for inner in self.checkout.slices().into_keys().filter(|inner| inner != slice && slice.holds(inner.as_str())) {
+            let tree = listing::tree_at(&mut objects, &base.tree, &inner)?.flatten();
+            grafts.insert(inner, tree);
+        }
+        composite::graft(&mut objects, &mut repo.trees()?, &base.tree, &grafts)
+    }
+
+    /// The commit of an interrupted push when it had the same content, else a new one.
+    fn first(&self, intent: Option<Intent>, mine: &Mine) -> Result<First> {
+        let Some(intent) = intent.filter(|intent| intent.base == self.base.as_str()) else {
+            return Ok(First { commit: self.commit(&mine.tree, &self.base)?, merged: false, earlier: None });
+        };
+        let earlier = Oid::parse(&intent.commit).map_err(|why| Error::failed(format!("the note of a push {why}")))?;
+        if intent.tree == mine.tree.as_str() {
+            return Ok(First { commit: earlier, merged: intent.merged, earlier: None });
+        }
+        Ok(First { commit: self.commit(&mine.tree, &self.base)?, merged: false, earlier: Some(earlier) })
+    }
+
+    fn commit(&self, tree: &Oid, parent: &Oid) -> Result<Oid> {
+        let message = match &self.request.message {
+            Some(message) => format!("{}\n", message.trim_end()),
+            None => format!("Update recordings of {}\n", self.manifest.slice),
+        };
+        let identity = self.context.identity();
+        self.writer().commit_tree(tree, &[parent], &message, &Signature::User(&identity)).map_err(|error| {
+            let nobody =
+                ["tell me who you are", "empty ident", "no email was given", "no name was given", "useconfigonly"];
+            let text = error.causes.join("\n").to_lowercase();
+            if !nobody.iter().any(|words| text.contains(words)) {
+                return error;
+            }
+            let mut nameless = Error::failed("nobody is named as the author of the push");
+            nameless.causes = error.causes;
+            nameless.hint("set `GIT_COMMIT_OWNER` and `GIT_COMMIT_EMAIL`").hint(
+                "or tell git: `git config --global user.name <name>` and `git config --global user.email <address>`",
+            )
+        })
+    }
+
+    /// Git working in the checkout, with new objects going to the store: other clones on this machine have them at once.
+    fn writer(&self) -> Repo {
+        let mut repo = self.checkout.repo.clone();
+        repo.place.write_objects = Some(self.checkout.store.objects_dir());
+        repo.place.also_objects = vec![self.checkout.git_dir.join("objects")];
+        repo
+    }
+
+    // Sending.
+
+    fn send_tag(&self, commit: &Oid, to: &str) -> Result<Sent> {
+        self.send(commit, to, None)?.map_err(|output| self.push_error(output, to)).map(|()| Sent {
+            commit: commit.clone(),
+            merged: false,
+            listing: None,
+        })
+    }
+
+    /// Puts the change on the tip of the branch, as often as it takes. The first try assumes that the pin is the tip.
+    fn send_to_branch(
+        &self,
+        mine: &Mine,
+        first: First,
+        to: &str,
+        branch: &RefName,
+        fallback: &RefName,
+    ) -> Result<Outcome<Sent>> {
+        let arrived = |first: &First| Sent { commit: first.commit.clone(), merged: first.merged, listing: None };
+        match self.send(&first.commit, to, Some(&self.base))? {
+            Ok(()) => return Ok(Outcome::Done(arrived(&first))),
+            Err(output) if is_race(&output) => {}
+            Err(output) => return Err(self.push_error(output, to)),
+        }
+        let mut last = None;
+        for round in 0..RACES {
+            if round > 0 {
+                sleep(Duration::from_millis(fastrand::u64(20..=150 * u64::from(round.min(8)))))?;
+            }
+            let refs = self.checkout.store.remote_refs(&[&branch.branch_ref(), &fallback.branch_ref()])?;
+            let expected = refs.get(&branch.branch_ref());
+            if expected == Some(&first.commit) {
+                // It had arrived; only the answer was lost.
+                return Ok(Outcome::Done(arrived(&first)));
+            }
+            let tip = expected
+                .or_else(|| refs.get(&fallback.branch_ref()))
+                .ok_or_else(|| self.no_branch(branch, fallback))?;
+            let want = Want { pin: Pin::Commit(tip.clone()), slice: self.manifest.slice.clone() };
+            let own_objects = self.checkout.git_dir.join("objects");
+            self.checkout.store.ensure_one(want.clone(), Some(&own_objects))?;
+            let base = first.earlier.as_ref().filter(|earlier| *earlier == tip).unwrap_or(&self.base);
+            let changes = self.writer().diff_tree(base, &mine.tree, Some(&self.manifest.slice))?;
+            let theirs = self.writer().diff_tree(base, tip, Some(&self.manifest.slice))?;
+            let edits = match merge::merge(&changes, &theirs, self.request.prefer_mine) {
+                Ok(edits) => edits,
+                Err(files) => return Ok(Outcome::Refused(Refusal::Conflict { files })),
+            };
+            let merged = if edits.is_empty() { tip.clone() } else { self.commit_on(tip, &edits)? };
+            // Everything that the slice will show is here before the remote is changed.
+            let ready = self
+                .checkout
+                .store
+                .ensure_one(Want { pin: Pin::Commit(merged.clone()), ..want }, Some(&own_objects))?;
+            paths::check_listing(&ready.listing.files, &self.context.environment.limits)?;
+            let sent = Sent { commit: merged, merged: true, listing: Some(ready.listing) };
+            if edits.is_empty() && expected.is_some() {
+                return Ok(Outcome::Done(sent));
+            }
+            self.note(&mine.tree, &sent.commit, to, true)?;
+            match self.send(&sent.commit, to, expected)? {
+                Ok(()) => return Ok(Outcome::Done(sent)),
+                Err(output) if is_race(&output) => last = Some(output),
+                Err(output) => return Err(self.push_error(output, to)),
+            }
+        }
+        let error =
+            Error::new(Kind::Transient, format!("`{to}` was changed by others {RACES} times in a row while pushing"))
+                .hint("run the same command again");
+        Err(last.map_or(error.clone(), |output| output.into_error().context(error.message)))
+    }
+
+    /// A commit on `tip` with the merged change, made through an index file of its own.
+    fn commit_on(&self, tip: &Oid, edits: &merge::Edits) -> Result<Oid> {
+        let repo = self.writer();
+        let index = self.checkout.git_dir.join("assets-index-merge");
+        let _ = std::fs::remove_file(&index);
+        repo.read_tree_into(&index, tip)?;
+        // Removals first: a file may make room for a folder.
+        let (removed, set): (Vec<_>, Vec<_>) = edits.iter().cloned().partition(|(_, blob)| blob.is_none());
+        repo.update_index_info(&index, &removed.into_iter().chain(set).collect::<Vec<_>>())?;
+        let tree = repo.write_tree(&index)?;
+        let _ = std::fs::remove_file(&index);
+        self.commit(&tree, tip)
+    }
+
+    /// Pushes one commit. After any failure the remote is asked what it has: the answer may have been lost.
+    fn send(&self, commit: &Oid, to: &str, expected: Option<&Oid>) -> Result<std::result::Result<(), Output>> {
+        let store = &self.checkout.store;
+        let repo = self.writer();
+        let mut tries = 1;
+        loop {
+            repo.git.report().phase(&format!("pushing to `{}`", store.name()));
+            let (answer, output) = repo.push(store.url(), commit, to, expected)?;
+            if output.succeeded() && matches!(answer, PushAnswer::Taken | PushAnswer::UpToDate) {
+                return Ok(Ok(()));
+            }
+            let failure = output.failure();
+            if is_race(&output) {
+                return Ok(Err(output));
+            }
+            let Some(retry) = failure.retry() else { return Ok(Err(output)) };
+            match store.remote_refs(&[to]) {
+                Ok(refs) if refs.get(to) == Some(commit) => return Ok(Ok(())),
+                Ok(_) if tries < retry.tries => {}
+                Ok(_) => return Ok(Err(output)),
+                Err(error) if error.kind == Kind::Interrupted => return Err(error),
+                // It is gone altogether: what the push said is the better news.
+                Err(_) => return Ok(Err(output)),
+            }
+            let most = (retry.base_ms << (tries - 1)).min(retry.cap_ms);
+            sleep(Duration::from_millis(fastrand::u64(most / 2..=most)))?;
+            tries += 1;
+        }
+    }
+
+    fn push_error(&self, output: Output, to: &str) -> Error {
+        let name = self.checkout.store.name();
+        let refused = matches!(classify(&output.stderr), Failure::Policy | Failure::RefRace);
+        if refused || output.stderr.contains("[remote rejected]") {
+            return output
+                .into_error()
+                .context(format!("assets repo `{name}` refused the push to `{to}`"))
+                .hint("nothing was changed here; its own words above say what it wants");
+        }
+        self.checkout
+            .store
+            .remote_error(output, "push to")
+            .hint("nothing was changed here: the recordings are as they were")
+    }
+
+    fn no_branch(&self, branch: &RefName, fallback: &RefName) -> Error {
+        Error::failed(format!(
+            "assets repo `{}` has neither the branch `{branch}` nor `{fallback}` to start it from",
+            self.checkout.store.name()
+        ))
+        .hint("check `AssetsRepoFallbackBranch` in the manifest, or push a first commit to that branch")
+    }
+
+    // After the remote has it.
+
+    /// Makes the slice show the pushed commit, clean: the index that was pushed becomes the real one, and what others
+    /// had pushed is added.
+    fn show(&self, mine: &Mine, sent: &Sent, to: &str) -> Result<()> {
+        let checkout = &self.checkout;
+        let mut slices = checkout.slices();
+        slices.insert(self.manifest.slice.clone(), sent.commit.clone());
+        let head = checkout.head();
+        let index = checkout.git_dir.join("index");
+        std::fs::rename(&mine.index, &index).at("replace", &index)?;
+        checkout.borrow_from_store()?;
+        let tag = match self.manifest.form {
+            Form::Tag { .. } => to.strip_prefix("refs/tags/").map(|tag| {
+                let commit = sent.commit.to_string();
+                (tag.to_string(), commit.clone(), commit)
+            }),
+            Form::Branch { .. } => None,
+        };
+        let alone = slices.len() == 1 || tag.is_some();
+        if alone && !sent.merged && head.as_ref() == Some(&self.base) {
+            // The work tree already is what was pushed.
+            return checkout.record(&sent.commit, &slices, tag.as_ref());
+        }
+        let to = if alone { sent.commit.clone() } else { restore::head_for(checkout, &slices, None)? };
+        let transition = Transition {
+            operation: "push",
+            from: mine.whole.clone(),
+            to,
+            slices,
+            put_back: Vec::new(),
+            stash: None,
+            kept: Vec::new(),
+            tag,
+        };
+        let listings: Vec<&Listing> = sent.listing.iter().collect();
+        apply::change(checkout, &transition, &listings)
+    }
+
+    /// Moves the pin, last of all.
+    fn edit_manifest(&self, commit: &Oid, to: &str) -> Result<()> {
+        let file = dunce::canonicalize(&self.manifest.file).at("find", &self.manifest.file)?;
+        let value = match &self.manifest.form {
+            Form::Tag { .. } => to.strip_prefix("refs/tags/").unwrap_or(to).to_string(),
+            Form::Branch { .. } => commit.to_string(),
+        };
+        let by_hand = |error: Error| {
+            error.hint(format!(
+                "the recordings are pushed; set `\"{}\": \"{value}\"` in `{}` by hand, or run `assets push` again",
+                self.manifest.pin_key(),
+                self.manifest.path
+            ))
+        };
+        let now = Manifest::load(&file).map_err(by_hand)?;
+        if now.pin() != self.manifest.pin() {
+            return Err(by_hand(Error::needs_person(format!(
+                "`{}` was changed by somebody else during the push",
+                self.manifest.path
+            ))));
+        }
+        let text = std::fs::read_to_string(&file).at("read", &file).map_err(by_hand)?;
+        let text = edit::set_string(&text, self.manifest.pin_key(), &value).map_err(by_hand)?;
+        replace_keeping_mode(&file, text.as_bytes()).map_err(by_hand)?;
+        let manifest = Manifest::load(&file)?;
+        breadcrumb::write(&self.checkout.folder, &manifest)
+    }
+
+    /// Finishes an earlier push that the remote took but the manifest does not name: the slice shows it already.
+    fn finish_earlier(self, intent: Intent) -> Result<Outcome<Pushed>> {
+        let commit = Oid::parse(&intent.commit).map_err(|why| Error::failed(format!("the note of a push {why}")))?;
+        if commit != self.base {
+            // It was put aside or dropped since: there is nothing to finish.
+            self.forget()?;
+            return self.nothing();
+        }
+        if self.manifest.pin() == Pin::Commit(commit.clone()) || !self.manifest_is_behind(&intent) {
+            self.forget()?;
+            return self.nothing();
+        }
+        self.edit_manifest(&commit, &intent.to)?;
+        self.forget()?;
+        Ok(Outcome::Done(Pushed { sent_to: Some(intent.to), ..self.summary(&commit, Vec::new(), false) }))
+    }
+
+    /// Whether the manifest still has the pin that the interrupted push started from.
+    fn manifest_is_behind(&self, intent: &Intent) -> bool {
+        match &self.manifest.form {
+            Form::Branch { sha, .. } => sha.as_ref().is_none_or(|sha| sha.as_str() == intent.base),
+            Form::Tag { tag, .. } => tag.as_ref().is_none_or(|tag| tag.tag_ref() != intent.to),
+        }
+    }
+
+    // The note of a push.
+
+    fn intent_file(&self) -> PathBuf {
+        let hash = sha1_smol::Sha1::from(self.manifest.slice.as_str().as_bytes()).digest().to_string();
+        self.checkout.git_dir.join(format!("assets-push-{}", &hash[..10]))
+    }
+
+    fn intent(&self) -> Option<Intent> {
+        serde_json::from_slice(&std::fs::read(self.intent_file()).ok()?).ok()
+    }
+
+    fn note(&self, tree: &Oid, commit: &Oid, to: &str, merged: bool) -> Result<()> {
+        let text = |oid: &Oid| oid.to_string();
+        let intent =
+            Intent { base: text(&self.base), tree: text(tree), commit: text(commit), to: to.to_string(), merged };
+        write_atomically(&self.intent_file(), &serde_json::to_vec(&intent).unwrap_or_default(), true)
+    }
+
+    fn forget(&self) -> Result<()> {
+        let file = self.intent_file();
+        match std::fs::remove_file(&file) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e).at("remove", &file),
+            _ => Ok(()),
+        }
+    }
+
+    // Names.
+
+    fn target(&self, commit: &Oid) -> Result<String> {
+        match &self.manifest.form {
+            Form::Branch { branch, .. } => Ok(branch.branch_ref()),
+            Form::Tag { prefix, .. } => {
+                let name = format!("{prefix}_{}", commit.short());
+                let tag = RefName::parse(&name).map_err(|why| Error::usage(format!("the new tag `{name}` {why}")))?;
+                Ok(tag.tag_ref())
+            }
+        }
+    }
+
+    fn target_for_people(&self) -> String {
+        match &self.manifest.form {
+            Form::Branch { branch, .. } => branch.branch_ref(),
+            Form::Tag { prefix, .. } => format!("refs/tags/{prefix}_<commit>"),
+        }
+    }
+
+    fn pin_value(&self, commit: &Oid) -> String {
+        match &self.manifest.form {
+            Form::Branch { .. } => commit.to_string(),
+            Form::Tag { tag: Some(tag), .. } if *commit == self.base => tag.to_string(),
+            Form::Tag { prefix, .. } => format!("{prefix}_{}", commit.short()),
+        }
+    }
+}
+
+/// Whether the remote's ref is simply not where we thought.
+fn is_race(output: &Output) -> bool {
+    let text = format!("{}\n{}", output.stderr, String::from_utf8_lossy(&output.stdout));
+    classify(&text) == Failure::RefRace
+}
+
+/// Replaces a file of the code repo in one step, with its permissions kept and its content on disk before its name.
+fn replace_keeping_mode(file: &std::path::Path, content: &[u8]) -> Result<()> {
+    use std::io::Write;
+    let folder = file.parent().unwrap_or(file);
+    let permissions = std::fs::metadata(file).at("read", file)?.permissions();
+    let mut new = tempfile::Builder::new().prefix(".assets-").tempfile_in(folder).at("write into", folder)?;
+    new.write_all(content).at("write", file)?;
+    new.as_file().set_permissions(permissions).at("set the permissions of", file)?;
+    new.as_file().sync_all().at("write", file)?;
+    new.persist(file).map_err(|e| e.error).at("replace", file)?;
+    Ok(())
+}

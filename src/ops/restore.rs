@@ -1,0 +1,410 @@
+//! `restore` and `reset`: show slices at their pins.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::apply::{self, Transition};
+use super::plan::{self, OnPending, Seen, Step};
+use super::{Context, Outcome, breadcrumb, join, stash};
+use crate::error::{AtPath, Error, Result};
+use crate::git::parse::Change;
+use crate::manifest::{Form, Manifest, Pin};
+use crate::names::{Oid, RepoPath};
+use crate::store::checkout::{self, Checkout};
+use crate::store::composite::{self, Slices};
+use crate::store::listing::{self, Listing};
+use crate::store::{Ready, Want};
+
+/// What to do about pending changes.
+#[derive(Clone, Copy, Debug)]
+pub enum Policy {
+    /// They stay at the pin; elsewhere this decides.
+    Restore(OnPending),
+    /// They go everywhere, once that is confirmed.
+    Reset { confirmed: bool },
+}
+
+/// What a restore or reset of one slice did.
+#[derive(Clone, Debug)]
+pub struct Restored {
+    /// Where a test proxy starts.
+    pub root: PathBuf,
+    /// The pin as a commit; none when nothing had to be looked up for a tag that is shown already.
+    pub commit: Option<Oid>,
+    /// The pin before.
+    pub before: Option<Oid>,
+    /// Whether anything was done.
+    pub changed: bool,
+    /// Pending changes that were put aside.
+    pub put_aside: Vec<Change>,
+    /// Whether the assets repo does not have the slice yet.
+    pub empty: bool,
+}
+
+type Answer = Result<Outcome<Restored>>;
+
+/// Shows each manifest's slice at its pin; the answers are in the order of the manifests. One that fails does not stop
+/// the others. Manifests of one checkout are done together.
+pub fn restore(context: &Context, manifests: &[Manifest], policy: Policy) -> Vec<Answer> {
+    let mut answers: Vec<Option<Answer>> = manifests.iter().map(|_| None).collect();
+    let mut checkouts: BTreeMap<PathBuf, Vec<usize>> = BTreeMap::new();
+    for (index, manifest) in manifests.iter().enumerate() {
+        match nothing_to_do(context, manifest, policy) {
+            Ok(Some(restored)) => answers[index] = Some(Ok(Outcome::Done(restored))),
+            Err(error) => answers[index] = Some(Err(error)),
+            Ok(None) => match context.assets_folder(manifest) {
+                Ok(folder) => checkouts.entry(checkout::dir_of(&folder, manifest)).or_default().push(index),
+                Err(error) => answers[index] = Some(Err(error)),
+            },
+        }
+    }
+    for indexes in checkouts.into_values() {
+        let group: Vec<&Manifest> = indexes.iter().map(|&index| &manifests[index]).collect();
+        let result = Group::new(context, &group, policy).and_then(|mut group| {
+            group.run()?;
+            Ok(group.answers)
+        });
+        match result {
+            Ok(group) => {
+                for (index, answer) in indexes.into_iter().zip(group) {
+                    answers[index] = answer;
+                }
+            }
+            Err(error) => indexes.into_iter().for_each(|index| answers[index] = Some(Err(error.clone()))),
+        }
+    }
+    let lost = || Err(Error::failed("it was not reached"));
+    answers.into_iter().map(|answer| answer.unwrap_or_else(lost)).collect()
+}
+
+/// The answer when the slice is at its pin already, found out without a process or a lock.
+fn nothing_to_do(context: &Context, manifest: &Manifest, policy: Policy) -> Result<Option<Restored>> {
+    let folder = context.assets_folder(manifest)?;
+    let dir = checkout::dir_of(&folder, manifest);
+    if matches!(policy, Policy::Reset { .. }) || !checkout::is_at_pin(&dir, manifest) {
+        return Ok(None);
+    }
+    breadcrumb::write(&folder, manifest)?;
+    make_slice_folder(&dir, &manifest.slice)?;
+    let commit = match manifest.pin() {
+        Pin::Commit(oid) => Some(oid),
+        _ => crate::store::git_dir::read_head(&dir.join(".git")),
+    };
+    let root = join(&dir, manifest.prefix.as_str());
+    Ok(Some(Restored { root, before: commit.clone(), commit, changed: false, put_aside: Vec::new(), empty: false }))
+}
+
+/// A slice that the assets repo does not have yet is an empty folder, for a new package to record into.
+fn make_slice_folder(dir: &std::path::Path, slice: &RepoPath) -> Result<()> {
+    let folder = join(dir, slice.as_str());
+    std::fs::create_dir_all(&folder).at("create", &folder)
+}
+
+/// The manifests of one checkout.
+struct Group<'a> {
+    context: &'a Context,
+    manifests: &'a [&'a Manifest],
+    policy: Policy,
+    checkout: Checkout,
+    answers: Vec<Option<Answer>>,
+}
+
+/// A slice that is to be shown, with all that was found out about it.
+struct Target {
+    index: usize,
+    ready: Ready,
+    before: Option<Oid>,
+    pending: Vec<Change>,
+    steps: Vec<Step>,
+}
+
+impl<'a> Group<'a> {
+    fn new(context: &'a Context, manifests: &'a [&'a Manifest], policy: Policy) -> Result<Group<'a>> {
+        let first = manifests.first().ok_or_else(|| Error::failed("no manifest"))?;
+        let checkout = context.checkout(first)?;
+        Ok(Group { context, manifests, policy, checkout, answers: manifests.iter().map(|_| None).collect() })
+    }
+
+    fn run(&mut self) -> Result<()> {
+        if self.checkout.exists() {
+            self.refuse_early()?;
+        } else {
+            checkout::prepare_folder(&self.checkout.folder)?;
+        }
+        // The network first, so that a failure there leaves everything as it was. Without the lock of the checkout:
+        // others may go on working in it.
+        let mut ready = self.fetch()?;
+        let _lock = self.checkout.lock()?;
+        if self.checkout.exists() {
+            self.enter()?;
+        }
+        let targets = self.plan(&mut ready)?;
+        self.show(targets)
+    }
+
+    fn open(&self) -> Vec<usize> {
+        (0..self.manifests.len()).filter(|&index| self.answers[index].is_none()).collect()
+    }
+
+    /// Refuses what will be refused anyway before anything is downloaded.
+    fn refuse_early(&mut self) -> Result<()> {
+        if !matches!(
+            self.policy,
+            Policy::Restore(OnPending::Ask | OnPending::Keep) | Policy::Reset { confirmed: false }
+        ) || crate::store::journal::exists(&self.checkout.git_dir)
+        {
+            return Ok(());
+        }
+        self.checkout.check_is_ours()?;
+        for index in self.open() {
+            let manifest = self.manifests[index];
+            let Some(shown) = shown_pin(&self.checkout, manifest) else { continue };
+            let reset = matches!(self.policy, Policy::Reset { .. });
+            if !reset && manifest.pin() == Pin::Commit(shown.clone()) {
+                continue;
+            }
+            // Damage is found and mended later, under the lock.
+            let Ok(pending) = pending(&self.checkout, &manifest.slice) else { continue };
+            if pending.is_empty() {
+                continue;
+            }
+            let names: Vec<String> = pending.iter().map(|change| change.path.clone()).collect();
+            let seen =
+                Seen { pin: Some(shown.clone()), head_in_place: false, pending: pending.len(), same_files: false };
+            let plan = match self.policy {
+                Policy::Restore(policy) => plan::restore(&shown, &seen, &names, policy),
+                Policy::Reset { confirmed } => plan::reset(&shown, &seen, &names, confirmed),
+            };
+            if let Err(refusal) = plan {
+                self.answers[index] = Some(Ok(Outcome::Refused(refusal)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the objects of every slice available.
+    fn fetch(&mut self) -> Result<Vec<(usize, Ready)>> {
+        let open = self.open();
+        if open.is_empty() {
+            return Ok(Vec::new());
+        }
+        let wants: Vec<Want> = open.iter().map(|&index| self.want(self.manifests[index])).collect();
+        let own_objects = self.checkout.git_dir.join("objects");
+        let results = self.checkout.store.ensure(&wants, own_objects.is_dir().then_some(own_objects.as_path()))?;
+        let mut ready = Vec::new();
+        for (index, result) in open.into_iter().zip(results) {
+            match result {
+                Ok(one) => ready.push((index, one)),
+                Err(error) => {
+                    let context = format!("cannot restore `{}`", self.manifests[index].path);
+                    self.answers[index] = Some(Err(error.context(context)));
+                }
+            }
+        }
+        Ok(ready)
+    }
+
+    fn want(&self, manifest: &Manifest) -> Want {
+        let pin = match (manifest.pin(), self.checkout.pin(&manifest.slice)) {
+            // Offline the tip is where it was last seen.
+            (Pin::Tip { .. }, Some(shown)) if self.context.offline => Pin::Commit(shown),
+            (pin, _) => pin,
+        };
+        Want { pin, slice: manifest.slice.clone() }
+    }
+
+    /// Makes an existing checkout fit for work: nobody else's configuration, no change half done, HEAD and index whole.
+    fn enter(&mut self) -> Result<()> {
+        enter(&self.checkout)
+    }
+
+    /// Decides for each slice what to do, with the lock held.
+    fn plan(&mut self, ready: &mut Vec<(usize, Ready)>) -> Result<Vec<Target>> {
+        let head = self.checkout.head().filter(|_| self.checkout.exists());
+        let mut objects = match &head {
+            Some(_) => Some(self.checkout.store.with_objects_of(&self.checkout.git_dir.join("objects")).objects()?),
+            None => None,
+        };
+        let mut targets = Vec::new();
+        for (index, ready) in ready.drain(..) {
+            let manifest = self.manifests[index];
+            let before = shown_pin(&self.checkout, manifest);
+            let head_in_place = checkout::is_at_pin(&self.checkout.dir, manifest) || self.checkout.shown() == head;
+            let (mut changes, mut same_files) = (Vec::new(), false);
+            if let (Some(head), Some(objects)) = (&head, &mut objects) {
+                let needs_look = before.as_ref() != Some(&ready.commit) || matches!(self.policy, Policy::Reset { .. });
+                if before.is_some() && needs_look {
+                    changes = pending(&self.checkout, &manifest.slice)?;
+                }
+                if let Some((_, commit)) = objects.commit(head.as_str())? {
+                    same_files =
+                        listing::tree_at(objects, &commit.tree, &manifest.slice)?.as_ref() == Some(&ready.listing.tree);
+                }
+            }
+            let names: Vec<String> = changes.iter().map(|change| change.path.clone()).collect();
+            let seen = Seen { pin: before.clone(), head_in_place, pending: changes.len(), same_files };
+            let plan = match self.policy {
+                Policy::Restore(policy) => plan::restore(&ready.commit, &seen, &names, policy),
+                Policy::Reset { confirmed } => plan::reset(&ready.commit, &seen, &names, confirmed),
+            };
+            match plan {
+                Ok(steps) => targets.push(Target { index, ready, before, pending: changes, steps }),
+                Err(refusal) => self.answers[index] = Some(Ok(Outcome::Refused(refusal))),
+            }
+        }
+        Ok(targets)
+    }
+
+    /// Carries the plans out, all in one change of the work tree.
+    fn show(&mut self, targets: Vec<Target>) -> Result<()> {
+        let moving: Vec<&Target> = targets.iter().filter(|target| !target.steps.is_empty()).collect();
+        if !moving.is_empty() {
+            self.change(&moving)?;
+        }
+        for target in targets {
+            let manifest = self.manifests[target.index];
+            breadcrumb::write(&self.checkout.folder, manifest)?;
+            make_slice_folder(&self.checkout.dir, &manifest.slice)?;
+            let changed = !target.steps.is_empty();
+            let restored = Restored {
+                root: join(&self.checkout.dir, manifest.prefix.as_str()),
+                changed,
+                empty: target.ready.listing.tree.is_none(),
+                put_aside: if target.steps.contains(&Step::SetAside) { target.pending } else { Vec::new() },
+                before: target.before,
+                commit: Some(target.ready.commit),
+            };
+            self.answers[target.index] = Some(Ok(Outcome::Done(restored)));
+        }
+        Ok(())
+    }
+
+    fn change(&self, targets: &[&Target]) -> Result<()> {
+        let checkout = &self.checkout;
+        let exists = checkout.exists();
+        let mut slices = if exists { checkout.slices() } else { Slices::new() };
+        for target in targets {
+            slices.insert(self.manifests[target.index].slice.clone(), target.ready.commit.clone());
+        }
+        let mut put_back = Vec::new();
+        let mut stashed = None;
+        for target in targets.iter().filter(|target| target.steps.contains(&Step::SetAside)) {
+            let reason = match self.policy {
+                Policy::Restore(_) => "put aside by restore",
+                Policy::Reset { .. } => "dropped by reset",
+            };
+            stashed = Some(stash::create(checkout, &self.manifests[target.index].slice, &target.pending, reason)?);
+            put_back.extend(target.pending.iter().map(|change| change.path.clone()));
+        }
+        let head = checkout.head().filter(|_| exists);
+        let to = self.head_for(&slices, targets, head.as_ref())?;
+        let transition = Transition {
+            operation: if matches!(self.policy, Policy::Reset { .. }) { "reset" } else { "restore" },
+            from: head.clone().unwrap_or_else(|| to.clone()),
+            to,
+            slices,
+            put_back,
+            stash: stashed,
+            kept: targets
+                .iter()
+                .filter(|target| !target.steps.contains(&Step::SetAside))
+                .flat_map(|target| target.pending.clone())
+                .collect(),
+            tag: targets.iter().find_map(|target| self.tag(target)),
+        };
+        let listings: Vec<&Listing> = targets.iter().map(|target| &target.ready.listing).collect();
+        if !exists {
+            return apply::build(checkout, &transition, &listings);
+        }
+        let same = transition.put_back.is_empty() && head.as_ref() == Some(&transition.to);
+        if same && transition.slices.keys().eq(checkout.slices().keys()) {
+            // Only what is recorded changes: no file is touched.
+            checkout.borrow_from_store()?;
+            return checkout.record(&transition.to, &transition.slices, transition.tag.as_ref());
+        }
+        apply::change(checkout, &transition, &listings)
+    }
+
+    /// The commit to show. The tag form shows the tag's commit itself, where other tools look for it.
+    fn head_for(&self, slices: &Slices, targets: &[&Target], current: Option<&Oid>) -> Result<Oid> {
+        let manifest = self.manifests[targets[0].index];
+        if matches!(manifest.form, Form::Tag { .. }) || (current.is_none() && slices.len() == 1) {
+            return Ok(targets[0].ready.commit.clone());
+        }
+        head_for(&self.checkout, slices, current)
+    }
+
+    fn tag(&self, target: &Target) -> Option<(String, String, String)> {
+        let Pin::Tag(name) = self.manifests[target.index].pin() else { return None };
+        let object = target.ready.tag.clone().unwrap_or_else(|| target.ready.commit.clone());
+        Some((name.to_string(), object.to_string(), target.ready.commit.to_string()))
+    }
+}
+
+/// The commit that shows all slices, written into the checkout's own objects if it is a composite.
+pub fn head_for(checkout: &Checkout, slices: &Slices, current: Option<&Oid>) -> Result<Oid> {
+    let own_objects = checkout.git_dir.join("objects");
+    let mut writer = checkout.store.with_objects_of(&own_objects);
+    if own_objects.is_dir() {
+        writer.place.write_objects = Some(own_objects);
+        writer.place.also_objects = vec![checkout.store.objects_dir()];
+    }
+    let mut objects = writer.objects()?;
+    composite::head_for(&writer, &mut objects, slices, current)
+}
+
+/// Makes an existing checkout fit for work, under its lock: nobody else's configuration, no change half done, HEAD,
+/// index and objects whole. One that cannot be mended is set aside.
+pub fn enter(checkout: &Checkout) -> Result<()> {
+    checkout.check_is_ours()?;
+    if checkout.head().is_none() {
+        match checkout.shown() {
+            Some(shown) => checkout.record(&shown, &Slices::new(), None)?,
+            None => return apply::set_aside(checkout),
+        }
+    }
+    if !checkout.has_our_config() {
+        checkout.adopt()?;
+    }
+    borrow(checkout)?;
+    let Some(head) = checkout.head() else { return Ok(()) };
+    let index = checkout.git_dir.join("index");
+    if std::fs::metadata(&index).map_or(0, |meta| meta.len()) == 0 && !crate::store::journal::exists(&checkout.git_dir)
+    {
+        apply::rebuild_index(checkout, &head)?;
+    }
+    apply::recover(checkout)
+}
+
+/// Makes the store's objects visible, downloading those of the shown pins again when the store was deleted.
+fn borrow(checkout: &Checkout) -> Result<()> {
+    let alternates = std::fs::read(checkout.git_dir.join("objects/info/alternates")).unwrap_or_default();
+    let expected = format!("{}\n", checkout.store.objects_dir().display());
+    if alternates == expected.as_bytes() && checkout.store.exists() {
+        return checkout.borrow_from_store();
+    }
+    let own_objects = checkout.git_dir.join("objects");
+    if !alternates.is_empty() {
+        let wants: Vec<Want> =
+            checkout.slices().into_iter().map(|(slice, pin)| Want { pin: Pin::Commit(pin), slice }).collect();
+        checkout.store.ensure(&wants, Some(&own_objects))?.into_iter().collect::<Result<Vec<_>>>()?;
+    }
+    checkout.borrow_from_store()
+}
+
+/// The pin that a slice is shown at; a checkout of the tag form shows nothing but its one slice.
+pub fn shown_pin(checkout: &Checkout, manifest: &Manifest) -> Option<Oid> {
+    match manifest.form {
+        Form::Branch { .. } => checkout.pin(&manifest.slice),
+        Form::Tag { .. } => checkout.head(),
+    }
+}
+
+/// The pending changes of a slice, without those of slices that lie inside it.
+pub fn pending(checkout: &Checkout, slice: &RepoPath) -> Result<Vec<Change>> {
+    let inner: Vec<RepoPath> =
+        checkout.slices().into_keys().filter(|other| other != slice && slice.holds(other.as_str())).collect();
+    let mut changes = checkout.repo.status(&[slice])?;
+    changes.retain(|change| slice.holds(&change.path) && !inner.iter().any(|inner| inner.holds(&change.path)));
+    Ok(changes)
+}

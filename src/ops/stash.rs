@@ -1,0 +1,209 @@
+//! Stash entries: pending changes that were put aside. An entry is a commit on a ref of the checkout, with everything in
+//! it: modified and new files, and what is deleted. (`git stash create` makes nothing of new files alone.)
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::{apply, join, merge};
+use crate::error::{AtPath, Error, Result};
+use crate::git::Signature;
+use crate::git::parse::{Blob, Change, ChangeKind, TreeChange};
+use crate::names::{Oid, RepoPath};
+use crate::store::checkout::Checkout;
+use crate::store::git_dir::{path_of_ref_name, ref_name_of, refs_below, write_ref};
+
+/// Refs below this are stash entries: `<slice>/%<number>`, the highest number is the newest.
+const STASH: &str = "refs/assets/stash/";
+
+/// One stash entry.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The slice whose changes it holds; the root for changes of several.
+    pub slice: RepoPath,
+    /// Counts up for each slice, from 1.
+    pub number: u32,
+    pub commit: Oid,
+    /// Why it was made.
+    pub reason: String,
+    /// Seconds since 1970.
+    pub time: i64,
+    pub files: Vec<Change>,
+}
+
+/// Puts the pending changes of a slice into a new entry; the work tree stays as it is.
+pub fn create(checkout: &Checkout, slice: &RepoPath, pending: &[Change], reason: &str) -> Result<Oid> {
+    let head = checkout.head().ok_or_else(|| Error::failed(format!("`{}` has no HEAD", checkout.dir.display())))?;
+    let index = checkout.copy_index()?;
+    let paths: Vec<&str> = pending.iter().map(|change| change.path.as_str()).collect();
+    checkout.repo.update_index(&index, &paths)?;
+    let tree = checkout.repo.write_tree(&index)?;
+    // The date is the entry's only news; a fixed identity works for users who told git none.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+    let message = format!("{reason}\n\ntime {now}\n");
+    let commit = checkout.repo.commit_tree(&tree, &[&head], &message, &Signature::Fixed)?;
+    let number = numbers(checkout, slice).last().map_or(1, |(number, _)| number + 1);
+    write_ref(&checkout.git_dir, &format!("{STASH}{}%{number:04}", ref_name_of(slice)), &commit)?;
+    let _ = std::fs::remove_file(&index);
+    Ok(commit)
+}
+
+/// The entries of all slices, or of one, newest last.
+pub fn list(checkout: &Checkout, slice: Option<&RepoPath>) -> Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    for (name, commit) in refs_below(&checkout.git_dir, STASH) {
+        let Some((path, number)) = split(&name) else { continue };
+        if slice.is_none_or(|slice| *slice == path || path.is_root()) {
+            entries.push((path, number, commit));
+        }
+    }
+    if entries.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut objects = checkout.store.with_objects_of(&checkout.git_dir.join("objects")).objects()?;
+    let names: Vec<String> = entries.iter().map(|(_, _, commit)| commit.to_string()).collect();
+    let mut listed = Vec::new();
+    for ((slice, number, commit), content) in entries.into_iter().zip(objects.contents(&names)?) {
+        let text = content.map(|(_, bytes)| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+        let body = text.split_once("\n\n").map_or("", |(_, body)| body);
+        let time = body.lines().find_map(|line| line.strip_prefix("time ")).and_then(|time| time.parse().ok());
+        let files = changes(checkout, &commit)?.iter().map(to_change).collect();
+        let reason = body.lines().next().unwrap_or_default().to_string();
+        listed.push(Entry { slice, number, commit, reason, time: time.unwrap_or(0), files });
+    }
+    listed.sort_by_key(|entry| (entry.time, entry.number));
+    Ok(listed)
+}
+
+/// How a pop went.
+pub enum Popped {
+    /// Its changes are in the work tree again, and the entry is gone.
+    Back(Entry),
+    /// These files have been changed since, in the work tree or by another pin; nothing was done.
+    Conflict(Vec<String>),
+    /// There is no entry.
+    Nothing,
+}
+
+/// Brings the newest entry of a slice back. With `prefer_stashed` its files win over what is there now.
+pub fn pop(checkout: &Checkout, slice: &RepoPath, prefer_stashed: bool) -> Result<Popped> {
+    let Some(entry) = list(checkout, Some(slice))?.pop() else { return Ok(Popped::Nothing) };
+    let stashed = changes(checkout, &entry.commit)?;
+    let head = checkout.head().ok_or_else(|| Error::failed("the checkout has no HEAD"))?;
+    let since = checkout.repo.diff_tree(&parent(checkout, &entry.commit)?, &head, None)?;
+    let mut conflicts = Vec::new();
+    let edits = match merge::merge(&stashed, &since, prefer_stashed) {
+        Ok(edits) => edits,
+        Err(files) => {
+            conflicts = files;
+            Vec::new()
+        }
+    };
+    conflicts.extend(edited_since(checkout, &edits, prefer_stashed)?);
+    if !conflicts.is_empty() {
+        conflicts.sort();
+        conflicts.dedup();
+        return Ok(Popped::Conflict(conflicts));
+    }
+    write_files(checkout, &edits)?;
+    remove(checkout, &entry)?;
+    Ok(Popped::Back(entry))
+}
+
+/// The blobs that an entry holds, by path.
+pub fn contents(checkout: &Checkout, commit: &Oid) -> Result<HashMap<String, Oid>> {
+    let changes = changes(checkout, commit)?;
+    Ok(changes.into_iter().filter_map(|change| Some((change.path, change.new?.oid))).collect())
+}
+
+/// `1 file`, `2 files`.
+pub fn count(files: usize) -> String {
+    if files == 1 { "1 file".into() } else { format!("{files} files") }
+}
+
+/// Pending changes at the paths of an entry that would be overwritten and are not just what it holds, or the
+/// beginning of it that an interrupted pop left.
+fn edited_since(checkout: &Checkout, edits: &merge::Edits, prefer_stashed: bool) -> Result<Vec<String>> {
+    if prefer_stashed {
+        return Ok(Vec::new());
+    }
+    let pending = checkout.repo.status(&[&RepoPath::default()])?;
+    let wanted: BTreeMap<&str, &Option<Blob>> = edits.iter().map(|(path, blob)| (path.as_str(), blob)).collect();
+    let mut objects = checkout.store.with_objects_of(&checkout.git_dir.join("objects")).objects()?;
+    let mut edited = Vec::new();
+    for change in pending {
+        let Some(blob) = wanted.get(change.path.as_str()) else { continue };
+        let content = std::fs::read(join(&checkout.dir, &change.path)).ok();
+        let same = match (blob, content) {
+            (None, content) => content.is_none(),
+            (Some(_), None) => false,
+            (Some(blob), Some(content)) => {
+                let stashed = objects.contents(&[blob.oid.as_str()])?.pop().flatten();
+                stashed.is_some_and(|(_, stashed)| stashed.starts_with(&content))
+            }
+        };
+        if !same {
+            edited.push(change.path);
+        }
+    }
+    Ok(edited)
+}
+
+fn write_files(checkout: &Checkout, edits: &merge::Edits) -> Result<()> {
+    apply::remove_files(checkout, edits.iter().map(|(path, _)| path.as_str()))?;
+    let written: merge::Edits = edits.iter().filter(|(_, blob)| blob.is_some()).cloned().collect();
+    if written.is_empty() {
+        return Ok(());
+    }
+    let index = checkout.other_index();
+    let _ = std::fs::remove_file(&index);
+    checkout.repo.update_index_info(&index, &written)?;
+    checkout.repo.checkout_all_of(&index)?;
+    let _ = std::fs::remove_file(&index);
+    Ok(())
+}
+
+fn remove(checkout: &Checkout, entry: &Entry) -> Result<()> {
+    let name = format!("{STASH}{}%{:04}", ref_name_of(&entry.slice), entry.number);
+    let file = join(&checkout.git_dir, &name);
+    match std::fs::remove_file(&file) {
+        // Somebody packed the refs.
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => checkout.repo.delete_ref(&name),
+        result => result.at("remove", &file),
+    }
+}
+
+fn numbers(checkout: &Checkout, slice: &RepoPath) -> Vec<(u32, Oid)> {
+    let mut numbers: Vec<(u32, Oid)> = refs_below(&checkout.git_dir, STASH)
+        .into_iter()
+        .filter_map(|(name, commit)| split(&name).filter(|(path, _)| path == slice).map(|(_, number)| (number, commit)))
+        .collect();
+    numbers.sort();
+    numbers
+}
+
+fn split(name: &str) -> Option<(RepoPath, u32)> {
+    let (path, number) = name.rsplit_once('%')?;
+    Some((path_of_ref_name(path)?, number.parse().ok()?))
+}
+
+fn parent(checkout: &Checkout, commit: &Oid) -> Result<Oid> {
+    let mut objects = checkout.store.with_objects_of(&checkout.git_dir.join("objects")).objects()?;
+    let content = objects.contents(&[commit.as_str()])?.pop().flatten();
+    let text = content.map(|(_, bytes)| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+    text.lines()
+        .find_map(|line| Oid::parse(line.strip_prefix("parent ")?).ok())
+        .ok_or_else(|| Error::failed(format!("the stash entry `{commit}` is damaged")))
+}
+
+fn changes(checkout: &Checkout, commit: &Oid) -> Result<Vec<TreeChange>> {
+    checkout.repo.diff_tree(&parent(checkout, commit)?, commit, None)
+}
+
+fn to_change(change: &TreeChange) -> Change {
+    let kind = match (&change.old, &change.new) {
+        (None, _) => ChangeKind::New,
+        (_, None) => ChangeKind::Deleted,
+        _ => ChangeKind::Modified,
+    };
+    Change { path: change.path.clone(), kind }
+}

@@ -1,0 +1,375 @@
+//! Checkouts: where they are, what they show (read without any process), and whether git may be run in one.
+
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::composite::Slices;
+use super::git_dir::{self, path_of_ref_name, read_head, read_ref, ref_name_of};
+use super::lock::{Lock, remove_stale_git_locks};
+use super::{Store, journal};
+use crate::error::{AtPath, Error, Result, shell_word};
+use crate::git::{Git, Place, Repo};
+use crate::manifest::{Form, Manifest};
+use crate::names::{Oid, RemoteUrl, RepoPath};
+
+/// Refs below this hold the pin of each slice as it was restored; the last part is [`PIN`].
+const SLICES: &str = "refs/assets/slices/";
+/// The last part of the ref of a slice. No encoded path ends with it, so slices may lie inside each other.
+const PIN: &str = "%pin";
+/// The commit that shows all slices at those pins. When HEAD is another, somebody else moved it.
+const SHOWN: &str = "refs/assets/shown";
+/// The commits that tags lead to, for annotated tags.
+const TAGS: &str = "refs/assets/tags/";
+
+/// Configuration keys that this program, git or the .NET test proxy write into a checkout. None can run a command.
+const HARMLESS_KEYS: &[&str] = &[
+    "core.repositoryformatversion",
+    "core.filemode",
+    "core.bare",
+    "core.logallrefupdates",
+    "core.symlinks",
+    "core.ignorecase",
+    "core.precomposeunicode",
+    "core.autocrlf",
+    "core.safecrlf",
+    "core.longpaths",
+    "core.sparsecheckout",
+    "core.sparsecheckoutcone",
+    "index.sparse",
+    "index.skiphash",
+    "gc.auto",
+    "maintenance.auto",
+    "extensions.partialclone",
+    "extensions.worktreeconfig",
+    "extensions.objectformat",
+    "remote.origin.url",
+    "remote.origin.fetch",
+    "remote.origin.promisor",
+    "remote.origin.partialclonefilter",
+    "remote.origin.tagopt",
+    "branch.main.remote",
+    "branch.main.merge",
+    "branch.master.remote",
+    "branch.master.merge",
+    "advice.detachedhead",
+    "user.name",
+    "user.email",
+];
+
+/// One work tree below an assets folder.
+#[derive(Clone)]
+pub struct Checkout {
+    /// The assets folder.
+    pub folder: PathBuf,
+    /// The work tree.
+    pub dir: PathBuf,
+    /// Its git directory.
+    pub git_dir: PathBuf,
+    pub repo: Repo,
+    pub store: Store,
+}
+
+/// Where a manifest's checkout is, without looking at the disk.
+pub fn dir_of(folder: &Path, manifest: &Manifest) -> PathBuf {
+    folder.join(manifest.checkout_name())
+}
+
+/// Whether the checkout in `dir` shows the manifest's slice at its pin, as far as can be told from a few small files.
+/// This is the no-op path: it starts no process and takes no lock.
+pub fn is_at_pin(dir: &Path, manifest: &Manifest) -> bool {
+    let git_dir = dir.join(".git");
+    let real = |path: &Path| path.symlink_metadata().is_ok_and(|meta| meta.is_dir());
+    let Some(head) = read_head(&git_dir) else { return false };
+    if !real(dir) || !real(&git_dir) || journal::exists(&git_dir) {
+        return false;
+    }
+    match &manifest.form {
+        Form::Branch { sha: Some(sha), .. } => {
+            pin_of(&git_dir, &manifest.slice).as_ref() == Some(sha) && read_ref(&git_dir, SHOWN) == Some(head)
+        }
+        Form::Tag { tag: Some(tag), .. } => {
+            let commit = read_ref(&git_dir, &format!("{TAGS}{tag}"));
+            let at_commit = |oid: Option<Oid>| oid.as_ref() == Some(&head);
+            (at_commit(commit) || at_commit(read_ref(&git_dir, &tag.tag_ref()))) && git_dir.join("index").is_file()
+        }
+        // Without a pin only the remote knows.
+        _ => false,
+    }
+}
+
+/// The pin at which a slice was last restored.
+fn pin_of(git_dir: &Path, slice: &RepoPath) -> Option<Oid> {
+    read_ref(git_dir, &slice_ref(slice))
+}
+
+fn slice_ref(slice: &RepoPath) -> String {
+    format!("{SLICES}{}{PIN}", ref_name_of(slice))
+}
+
+/// The name under which something broken is kept.
+pub fn broken_name(path: &Path) -> PathBuf {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    (0..)
+        .map(|n| if n == 0 { format!("{name}.broken-{now}") } else { format!("{name}.broken-{now}-{n}") })
+        .map(|name| path.with_file_name(name))
+        .find(|path| path.symlink_metadata().is_err())
+        .unwrap_or_else(|| path.with_extension("broken"))
+}
+
+impl Checkout {
+    /// The checkout of `manifest` below the assets folder.
+    pub fn of(manifest: &Manifest, folder: &Path, store: &Store, git: &Git) -> Checkout {
+        Self::in_dir(dir_of(folder, manifest), folder, store, git)
+    }
+
+    /// A checkout in any directory: also one that is being built beside its place.
+    pub fn in_dir(dir: PathBuf, folder: &Path, store: &Store, git: &Git) -> Checkout {
+        let git_dir = dir.join(".git");
+        let place = Place {
+            git_dir: git_dir.clone(),
+            work_tree: Some(dir.clone()),
+            also_objects: Vec::new(),
+            write_objects: None,
+        };
+        let repo = Repo { git: git.clone(), place };
+        Checkout { folder: folder.to_path_buf(), dir, git_dir, repo, store: store.clone() }
+    }
+
+    pub fn exists(&self) -> bool {
+        self.git_dir.symlink_metadata().is_ok()
+    }
+
+    /// The commit of HEAD.
+    pub fn head(&self) -> Option<Oid> {
+        read_head(&self.git_dir)
+    }
+
+    /// The pin at which a slice was last restored.
+    pub fn pin(&self, slice: &RepoPath) -> Option<Oid> {
+        pin_of(&self.git_dir, slice)
+    }
+
+    /// Every slice and its pin.
+    pub fn slices(&self) -> Slices {
+        git_dir::refs_below(&self.git_dir, SLICES)
+            .into_iter()
+            .filter_map(|(name, pin)| Some((path_of_ref_name(name.strip_suffix(PIN)?)?, pin)))
+            .collect()
+    }
+
+    /// The commit that shows all slices, as we left it.
+    pub fn shown(&self) -> Option<Oid> {
+        read_ref(&self.git_dir, SHOWN)
+    }
+
+    /// Records what is shown: HEAD last, because it is what others look at.
+    pub fn record(&self, head: &Oid, slices: &Slices, tag: Option<&(String, String, String)>) -> Result<()> {
+        let known = self.slices();
+        for (slice, pin) in slices.iter().filter(|(slice, pin)| known.get(*slice) != Some(*pin)) {
+            git_dir::write_ref(&self.git_dir, &slice_ref(slice), pin)?;
+        }
+        if let Some((name, object, commit)) = tag {
+            for (name, oid) in [(format!("refs/tags/{name}"), object), (format!("{TAGS}{name}"), commit)] {
+                if let Ok(oid) = Oid::parse(oid) {
+                    git_dir::write_ref(&self.git_dir, &name, &oid)?;
+                }
+            }
+        }
+        if self.shown().as_ref() != Some(head) {
+            git_dir::write_ref(&self.git_dir, SHOWN, head)?;
+        }
+        if self.head().as_ref() != Some(head) {
+            git_dir::write_atomically(&self.git_dir.join("HEAD"), format!("{head}\n").as_bytes(), false)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the git directory of a new checkout.
+    pub fn create(&self, head: &Oid, slices: &Slices) -> Result<()> {
+        git_dir::create(&self.git_dir, &config(self.store.url()), &format!("{head}\n"))?;
+        self.borrow_from_store()?;
+        self.set_cone(slices)?;
+        Ok(())
+    }
+
+    /// Makes the store's objects, and its knowledge of which commits have no history, visible here.
+    pub fn borrow_from_store(&self) -> Result<()> {
+        let alternates = format!("{}\n", self.store.objects_dir().display());
+        self.write_if_different("objects/info/alternates", alternates.as_bytes())?;
+        let mut shallow = std::fs::read(self.git_dir.join("shallow")).unwrap_or_default();
+        for line in self.store.shallow().split_inclusive(|&b| b == b'\n') {
+            if !shallow.split_inclusive(|&b| b == b'\n').any(|known| known == line) {
+                shallow.extend(line);
+            }
+        }
+        if !shallow.is_empty() {
+            self.write_if_different("shallow", &shallow)?;
+        }
+        Ok(())
+    }
+
+    /// Sets which directories are shown; whether that is a change.
+    pub fn set_cone(&self, slices: &Slices) -> Result<bool> {
+        self.write_if_different("info/sparse-checkout", git_dir::cone_patterns(slices.keys()).as_bytes())
+    }
+
+    /// Makes a checkout that another tool made work like one of ours, before it is changed.
+    pub fn adopt(&self) -> Result<()> {
+        self.write_if_different("info/attributes", git_dir::ATTRIBUTES.as_bytes())?;
+        self.write_if_different("config", config(self.store.url()).as_bytes())?;
+        let worktree_config = self.git_dir.join("config.worktree");
+        match std::fs::remove_file(&worktree_config) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e).at("remove", &worktree_config),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether its configuration is exactly what we write.
+    pub fn has_our_config(&self) -> bool {
+        let same =
+            std::fs::read(self.git_dir.join("config")).is_ok_and(|bytes| bytes == config(self.store.url()).as_bytes());
+        same && !self.git_dir.join("config.worktree").exists()
+    }
+
+    /// Takes the lock of this checkout and clears away what killed gits left in it.
+    pub fn lock(&self) -> Result<Lock> {
+        prepare_folder(&self.folder)?;
+        let locks = self.folder.join(".locks");
+        std::fs::create_dir_all(&locks).at("create", &locks)?;
+        let name = self.dir.file_name().unwrap_or_default();
+        let lock = Lock::take(&locks.join(name), &self.store.access().patience, self.repo.git.report())?;
+        if self.exists() {
+            remove_stale_git_locks(&self.git_dir)?;
+        }
+        Ok(lock)
+    }
+
+    /// Makes sure that running git here runs nothing that a stranger planted.
+    ///
+    /// # Errors
+    /// When the directory is not a plain one of ours, or its configuration holds a key that is not ours.
+    pub fn check_is_ours(&self) -> Result<()> {
+        let refuse = |why: String| {
+            Error::failed(format!("`{}` is not a checkout made by `assets`", self.dir.display())).cause(why).hint(
+                format!(
+                    "look at it, and if nothing in it is needed move it away: `mv {0} {0}.old`",
+                    shell_word(&self.dir.to_string_lossy())
+                ),
+            )
+        };
+        for path in [&self.dir, &self.git_dir] {
+            let meta = path.symlink_metadata().at("look at", path)?;
+            if !meta.is_dir() {
+                return Err(refuse(format!("`{}` is not a plain directory", path.display())));
+            }
+            if let Some(why) = foreign_owner(&meta) {
+                return Err(refuse(format!("`{}` {why}", path.display())));
+            }
+        }
+        for name in ["commondir", "gitdir"] {
+            if self.git_dir.join(name).exists() {
+                return Err(refuse(format!("`.git/{name}` leads to another repository")));
+            }
+        }
+        if self.has_our_config() {
+            return Ok(());
+        }
+        for name in ["config", "config.worktree"] {
+            let file = self.git_dir.join(name);
+            if file.symlink_metadata().is_err() {
+                continue;
+            }
+            // Read from outside the repository, so that git does not obey the file before it is checked.
+            let outside = Place {
+                git_dir: self.folder.join(".locks"),
+                work_tree: None,
+                also_objects: Vec::new(),
+                write_objects: None,
+            };
+            let reader = Repo { git: self.repo.git.clone(), place: outside };
+            for (key, value) in reader.config_keys(&file)? {
+                if !HARMLESS_KEYS.contains(&key.as_str()) {
+                    return Err(refuse(format!("`.git/{name}` sets `{}`", crate::names::printable(&key))));
+                }
+                if key == "remote.origin.url"
+                    && let Err(why) = RemoteUrl::parse(&value)
+                {
+                    return Err(refuse(format!(
+                        "`.git/{name}` names the remote `{}`, which {why}",
+                        crate::names::printable(&value)
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A file for an index of our own. Used under the lock, so one name is enough.
+    pub fn other_index(&self) -> PathBuf {
+        self.git_dir.join("assets-index")
+    }
+
+    /// Copies the index to [`Checkout::other_index`], with all it knows about unchanged files.
+    pub fn copy_index(&self) -> Result<PathBuf> {
+        let (from, to) = (self.git_dir.join("index"), self.other_index());
+        std::fs::copy(&from, &to).at("copy", &from)?;
+        Ok(to)
+    }
+
+    fn write_if_different(&self, name: &str, content: &[u8]) -> Result<bool> {
+        let file = self.git_dir.join(name);
+        if std::fs::read(&file).is_ok_and(|old| old == content) {
+            return Ok(false);
+        }
+        git_dir::write_atomically(&file, content, false)?;
+        Ok(true)
+    }
+}
+
+/// Makes the assets folder with the `.gitignore` that hides it from the code repo.
+pub fn prepare_folder(folder: &Path) -> Result<()> {
+    if folder.symlink_metadata().is_ok_and(|meta| !meta.is_dir()) && !folder.is_dir() {
+        return Err(Error::failed(format!("`{}` is not a directory", folder.display()))
+            .hint("move it away, or name another assets folder with `PROXY_ASSETS_FOLDER`"));
+    }
+    std::fs::create_dir_all(folder).at("create the assets folder", folder)?;
+    let ignore = folder.join(".gitignore");
+    if ignore.symlink_metadata().is_err() {
+        git_dir::write_atomically(&ignore, b"*\n", false)?;
+    }
+    Ok(())
+}
+
+/// Refuses an assets folder in the code repo that is a link: files would be written wherever it leads.
+pub fn check_folder(folder: &Path) -> Result<()> {
+    match folder.symlink_metadata() {
+        Ok(meta) if meta.is_symlink() => Err(Error::failed(format!("`{}` is a symbolic link", folder.display()))
+            .cause("a link may come with somebody's commit and lead anywhere")
+            .hint("delete it; to keep recordings elsewhere set `PROXY_ASSETS_FOLDER`")),
+        _ => Ok(()),
+    }
+}
+
+fn config(url: &RemoteUrl) -> String {
+    let url = url.as_str().replace('\\', "\\\\").replace('"', "\\\"");
+    format!(
+        "[core]\n\trepositoryformatversion = 1\n\tbare = false\n\tlogAllRefUpdates = false\n\tfilemode = false\n\tsymlinks = false\n\
+         \tautocrlf = false\n\tlongpaths = true\n\tsparseCheckout = true\n\tsparseCheckoutCone = true\n\
+         [gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n[extensions]\n\tpartialClone = origin\n\
+         [remote \"origin\"]\n\turl = \"{url}\"\n\tpromisor = true\n\tpartialclonefilter = blob:none\n"
+    )
+}
+
+#[cfg(unix)]
+fn foreign_owner(meta: &std::fs::Metadata) -> Option<String> {
+    use std::os::unix::fs::MetadataExt;
+    let me = rustix::process::geteuid().as_raw();
+    // Root may work for anybody: containers mount the user's files.
+    (me != 0 && meta.uid() != me).then(|| format!("belongs to user {}, and you are {me}", meta.uid()))
+}
+
+#[cfg(not(unix))]
+fn foreign_owner(_meta: &std::fs::Metadata) -> Option<String> {
+    None
+}

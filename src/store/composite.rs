@@ -1,0 +1,140 @@
+//! The commit that a checkout of several slices shows: a pin that holds them all, or a local composite commit.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::listing;
+use crate::error::{Error, Result};
+use crate::git::objects::{Objects, TreeEntry, TreeWriter};
+use crate::git::{Repo, Signature};
+use crate::names::{Oid, RepoPath};
+
+/// Every slice of a checkout and its pin.
+pub type Slices = BTreeMap<RepoPath, Oid>;
+
+/// What each of some paths of a tree becomes; `None` removes it. A deeper path wins inside a shallower one.
+pub type Grafts = BTreeMap<RepoPath, Option<Oid>>;
+
+/// A graft on the way down: the rest of its path, and what the tree there becomes.
+type Graft<'a> = (Vec<&'a str>, Option<&'a Oid>);
+
+/// Chooses the commit that shows every slice at its pin. `current` stays if it does: then no file is touched at all.
+/// Else the newest pin that does, else a composite commit, which is written with `repo`.
+///
+/// # Errors
+/// When a pin is not in the object database.
+pub fn head_for(repo: &Repo, objects: &mut Objects, slices: &Slices, current: Option<&Oid>) -> Result<Oid> {
+    let mut pins: Vec<(i64, Oid, Oid)> = Vec::new();
+    let mut wanted = Grafts::new();
+    for (slice, pin) in slices {
+        let (_, commit) = objects.commit(pin.as_str())?.ok_or_else(|| not_here(pin))?;
+        let tree = listing::tree_at(objects, &commit.tree, slice)?.ok_or_else(|| not_here(pin))?;
+        wanted.insert(slice.clone(), tree);
+        if !pins.iter().any(|(_, known, _)| known == pin) {
+            pins.push((commit.time, pin.clone(), commit.tree));
+        }
+    }
+    pins.sort_by(|a, b| b.cmp(a));
+    if let Some(current) = current
+        && let Some((_, commit)) = objects.commit(current.as_str())?
+        && holds(objects, &commit.tree, &wanted)?
+    {
+        return Ok(current.clone());
+    }
+    for (_, pin, tree) in &pins {
+        if holds(objects, tree, &wanted)? {
+            return Ok(pin.clone());
+        }
+    }
+    let Some((_, _, newest)) = pins.first() else { return Err(Error::failed("a checkout without slices")) };
+    let tree = graft(objects, &mut repo.trees()?, newest, &wanted)?;
+    let parents: Vec<&Oid> = pins.iter().map(|(_, pin, _)| pin).collect();
+    let mut message =
+        String::from("Recordings at several pins\n\nMade by `assets` for this checkout only; it is never pushed.\n\n");
+    for (slice, pin) in slices {
+        message.push_str(&format!("{pin} {slice}\n"));
+    }
+    repo.commit_tree(&tree, &parents, &message, &Signature::Fixed)
+}
+
+/// Replaces some trees below `root` and returns the new root; the same one when nothing changes.
+pub fn graft(objects: &mut Objects, writer: &mut TreeWriter, root: &Oid, grafts: &Grafts) -> Result<Oid> {
+    let grafts: Vec<Graft> = grafts.iter().map(|(path, tree)| (path.parts().collect(), tree.as_ref())).collect();
+    match graft_below(objects, writer, Some(root), &grafts)? {
+        Some(tree) => Ok(tree),
+        None => writer.write(&[]),
+    }
+}
+
+fn graft_below(
+    objects: &mut Objects,
+    writer: &mut TreeWriter,
+    tree: Option<&Oid>,
+    grafts: &[Graft],
+) -> Result<Option<Oid>> {
+    let here = grafts.iter().find(|(path, _)| path.is_empty());
+    let tree = here.map_or(tree, |(_, replacement)| *replacement);
+    let mut below: BTreeMap<&str, Vec<Graft>> = BTreeMap::new();
+    for (path, replacement) in grafts {
+        if let Some((first, rest)) = path.split_first() {
+            below.entry(first).or_default().push((rest.to_vec(), *replacement));
+        }
+    }
+    if below.is_empty() {
+        return Ok(tree.cloned());
+    }
+    let mut entries = match tree {
+        Some(tree) => objects.trees(std::slice::from_ref(tree))?.pop().flatten().ok_or_else(|| not_here(tree))?,
+        None => Vec::new(),
+    };
+    let mut changed = false;
+    for (name, grafts) in below {
+        let at = entries.iter().position(|entry| entry.name == name.as_bytes());
+        let old = at.map(|at| &entries[at]).filter(|entry| entry.is_tree()).map(|entry| entry.oid.clone());
+        let new = graft_below(objects, writer, old.as_ref(), &grafts)?;
+        if new == old {
+            continue;
+        }
+        changed = true;
+        if let Some(at) = at {
+            entries.remove(at);
+        }
+        if let Some(oid) = new {
+            entries.push(TreeEntry { mode: "40000".into(), name: name.as_bytes().to_vec(), oid });
+        }
+    }
+    match (changed, entries.is_empty()) {
+        (false, _) => Ok(tree.cloned()),
+        (true, true) => Ok(None),
+        (true, false) => writer.write(&entries).map(Some),
+    }
+}
+
+fn holds(objects: &mut Objects, root: &Oid, wanted: &Grafts) -> Result<bool> {
+    // Most slices share their upper folders: each is read once.
+    let mut known: HashMap<Oid, Vec<TreeEntry>> = HashMap::new();
+    for (slice, tree) in wanted {
+        let mut at = Some(root.clone());
+        for part in slice.parts() {
+            let Some(oid) = at.take() else { break };
+            if !known.contains_key(&oid) {
+                let Some(entries) = objects.trees(std::slice::from_ref(&oid))?.pop().flatten() else {
+                    return Ok(false);
+                };
+                known.insert(oid.clone(), entries);
+            }
+            at = known[&oid]
+                .iter()
+                .find(|entry| entry.is_tree() && entry.name == part.as_bytes())
+                .map(|entry| entry.oid.clone());
+        }
+        if at != *tree {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn not_here(oid: &Oid) -> Error {
+    Error::failed(format!("object `{oid}` is not in the object store"))
+        .hint("run `assets restore` again to download it")
+}

@@ -1,0 +1,207 @@
+//! Git directories written by ourselves, without `init`, `config` or `sparse-checkout`, and the plain files in them:
+//! HEAD, refs, `shallow`, sparse patterns. Reading them takes no process either.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+
+use crate::error::{AtPath, Error, Result};
+use crate::names::{Oid, RepoPath};
+
+/// Recordings are bytes: nothing in an assets repo may convert, merge or filter them.
+pub const ATTRIBUTES: &str = "* -text -eol -filter -ident -working-tree-encoding -diff -merge\n";
+
+/// Makes the directories that git needs to see a repository, with the attributes file.
+pub fn create(git_dir: &Path, config: &str, head: &str) -> Result<()> {
+    for folder in ["objects/info", "objects/pack", "refs/heads", "refs/tags", "info"] {
+        let folder = git_dir.join(folder);
+        std::fs::create_dir_all(&folder).at("create", &folder)?;
+    }
+    for (name, content) in [("info/attributes", ATTRIBUTES), ("config", config), ("HEAD", head)] {
+        let file = git_dir.join(name);
+        std::fs::write(&file, content).at("write", &file)?;
+    }
+    Ok(())
+}
+
+/// Writes a file so that readers see the old content or the new, never a part. `sync` also survives a power cut.
+pub fn write_atomically(path: &Path, content: &[u8], sync: bool) -> Result<()> {
+    let folder = path.parent().ok_or_else(|| Error::failed(format!("`{}` has no folder", path.display())))?;
+    std::fs::create_dir_all(folder).at("create", folder)?;
+    let mut file = tempfile::Builder::new().prefix(".tmp-").tempfile_in(folder).at("write into", folder)?;
+    file.write_all(content).at("write", path)?;
+    if sync {
+        file.as_file().sync_all().at("write", path)?;
+    }
+    file.persist(path).map_err(|e| e.error).at("write", path)?;
+    Ok(())
+}
+
+/// The commit of HEAD: detached as we leave it, or on a branch that somebody made there by hand.
+pub fn read_head(git_dir: &Path) -> Option<Oid> {
+    let text = std::fs::read_to_string(git_dir.join("HEAD")).ok()?;
+    match text.trim().strip_prefix("ref: refs/heads/") {
+        Some(branch) => read_ref(git_dir, &crate::names::RefName::parse(branch).ok()?.branch_ref()),
+        None => Oid::parse(text.trim()).ok(),
+    }
+}
+
+/// Reads a ref, loose or packed. What is not an id counts as absent: a ref cut short by a power failure is made anew.
+pub fn read_ref(git_dir: &Path, name: &str) -> Option<Oid> {
+    if let Ok(text) = std::fs::read_to_string(git_dir.join(name)) {
+        return Oid::parse(text.trim()).ok();
+    }
+    packed_refs(git_dir).remove(name)
+}
+
+/// Writes a loose ref.
+pub fn write_ref(git_dir: &Path, name: &str, oid: &Oid) -> Result<()> {
+    write_atomically(&git_dir.join(name), format!("{oid}\n").as_bytes(), false)
+}
+
+/// All refs whose full name begins with `prefix` (which ends with `/`), by the rest of their names.
+pub fn refs_below(git_dir: &Path, prefix: &str) -> BTreeMap<String, Oid> {
+    let mut refs: BTreeMap<String, Oid> = packed_refs(git_dir)
+        .into_iter()
+        .filter_map(|(name, oid)| Some((name.strip_prefix(prefix)?.to_string(), oid)))
+        .collect();
+    loose_refs(&git_dir.join(prefix), "", &mut refs);
+    refs
+}
+
+fn loose_refs(folder: &Path, name: &str, refs: &mut BTreeMap<String, Oid>) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let file_name = entry.file_name();
+        let Some(last) = file_name.to_str() else { continue };
+        let name = if name.is_empty() { last.to_string() } else { format!("{name}/{last}") };
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => loose_refs(&entry.path(), &name, refs),
+            Ok(kind) if kind.is_file() => {
+                let text = std::fs::read_to_string(entry.path()).unwrap_or_default();
+                if let Ok(oid) = Oid::parse(text.trim()) {
+                    refs.insert(name, oid);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn packed_refs(git_dir: &Path) -> BTreeMap<String, Oid> {
+    let text = std::fs::read_to_string(git_dir.join("packed-refs")).unwrap_or_default();
+    text.lines()
+        .filter_map(|line| line.split_once(' '))
+        .filter_map(|(oid, name)| Some((name.to_string(), Oid::parse(oid).ok()?)))
+        .collect()
+}
+
+/// The patterns of `info/sparse-checkout` in cone mode: each slice whole, and the files in the directories above it.
+pub fn cone_patterns<'a>(slices: impl IntoIterator<Item = &'a RepoPath>) -> String {
+    let slices: Vec<&RepoPath> = slices.into_iter().collect();
+    if slices.iter().any(|slice| slice.is_root()) {
+        return "/*\n".into();
+    }
+    // true: shown whole; false: only its files. Sorted, so that a directory comes before what is below it.
+    let mut folders: BTreeMap<String, bool> = BTreeMap::new();
+    let outermost =
+        slices.iter().filter(|slice| !slices.iter().any(|other| other != *slice && other.holds(slice.as_str())));
+    for slice in outermost {
+        for (end, _) in slice.as_str().match_indices('/') {
+            folders.entry(slice.as_str()[..end].to_string()).or_insert(false);
+        }
+        folders.insert(slice.to_string(), true);
+    }
+    let mut patterns = String::from("/*\n!/*/\n");
+    for (folder, whole) in folders {
+        let folder = escape_pattern(&folder);
+        patterns.push_str(&format!("/{folder}/\n"));
+        if !whole {
+            patterns.push_str(&format!("!/{folder}/*/\n"));
+        }
+    }
+    patterns
+}
+
+fn escape_pattern(folder: &str) -> String {
+    let special = |c: char| matches!(c, '*' | '?' | '[' | '\\');
+    folder.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
+}
+
+/// A path as part of a ref name: only letters, digits, `-` and `_` stay, because ref names forbid much of the rest.
+pub fn ref_name_of(path: &RepoPath) -> String {
+    let mut name = String::new();
+    for part in path.parts() {
+        for byte in part.bytes() {
+            if byte.is_ascii_alphanumeric() || b"-_".contains(&byte) {
+                name.push(byte as char);
+            } else {
+                name.push_str(&format!("%{byte:02X}"));
+            }
+        }
+        name.push('/');
+    }
+    name
+}
+
+/// The path that [`ref_name_of`] was given.
+pub fn path_of_ref_name(name: &str) -> Option<RepoPath> {
+    let mut bytes = Vec::new();
+    let mut rest = name.trim_end_matches('/').bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let digits = [rest.next()?, rest.next()?];
+        bytes.push(u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?);
+    }
+    RepoPath::parse(&String::from_utf8(bytes).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> RepoPath {
+        RepoPath::parse(text).unwrap()
+    }
+
+    #[test]
+    fn cones() {
+        assert_eq!(cone_patterns([&path("a")]), "/*\n!/*/\n/a/\n");
+        assert_eq!(
+            cone_patterns([&path("a/b"), &path("a/c/d")]),
+            "/*\n!/*/\n/a/\n!/a/*/\n/a/b/\n/a/c/\n!/a/c/*/\n/a/c/d/\n"
+        );
+        assert_eq!(cone_patterns([&path("a/b"), &path("a/b/c")]), "/*\n!/*/\n/a/\n!/a/*/\n/a/b/\n");
+        assert_eq!(cone_patterns([&path("a"), &path("")]), "/*\n");
+        assert_eq!(cone_patterns([&path("a[1]")]), "/*\n!/*/\n/a\\[1]/\n");
+    }
+
+    #[test]
+    fn paths_survive_ref_names() {
+        for text in ["", "sdk/core", "a b/c.d/.e", "x~y/z^1/lock.lock", "é/%41"] {
+            let name = ref_name_of(&path(text));
+            assert!(name.chars().all(|c| c.is_ascii_alphanumeric() || "-_%/".contains(c)), "{name}");
+            assert_eq!(path_of_ref_name(&name), Some(path(text)), "{text}");
+        }
+    }
+
+    #[test]
+    fn refs_are_read_loose_and_packed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (one, two) = (Oid::from_bytes(&[1; 20]), Oid::from_bytes(&[2; 20]));
+        std::fs::write(
+            dir.path().join("packed-refs"),
+            format!("# pack-refs with: peeled\n{one} refs/x/a\n^{two}\n{one} refs/x/b/c\n"),
+        )
+        .unwrap();
+        write_ref(dir.path(), "refs/x/a", &two).unwrap();
+        assert_eq!(read_ref(dir.path(), "refs/x/a"), Some(two.clone()));
+        assert_eq!(read_ref(dir.path(), "refs/x/b/c"), Some(one.clone()));
+        assert_eq!(read_ref(dir.path(), "refs/x/none"), None);
+        assert_eq!(refs_below(dir.path(), "refs/x/"), BTreeMap::from([("a".into(), two), ("b/c".into(), one)]));
+        std::fs::write(dir.path().join("refs/x/a"), "").unwrap();
+        assert_eq!(read_ref(dir.path(), "refs/x/a"), None);
+    }
+}

@@ -1,0 +1,138 @@
+//! Kernel locks: one per checkout and one per store. The kernel frees them when their holder is gone.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::error::{AtPath, Error, Kind, Result};
+use crate::git::exec::sleep;
+use crate::names::printable;
+use crate::report::Report;
+
+/// How a lock is waited for.
+#[derive(Clone, Debug)]
+pub struct Patience {
+    /// What others are told while we hold it, such as `assets restore sdk/tables (process 123)`.
+    pub holder: String,
+    /// The longest wait; none for no end.
+    pub timeout: Option<Duration>,
+}
+
+/// A held lock. Given back when dropped.
+///
+/// On Unix git's processes inherit the handle: when this process is killed, the lock stays taken until the last of
+/// them has ended. Dropping it unlocks it for all of them, so a credential daemon that one of them left behind does
+/// not keep it.
+#[derive(Debug)]
+pub struct Lock {
+    file: File,
+}
+
+impl Lock {
+    /// Takes the lock at `path`, waiting for whoever has it.
+    ///
+    /// # Errors
+    /// When the file cannot be made, the wait is too long, or the user interrupts it.
+    pub fn take(path: &Path, patience: &Patience, report: &dyn Report) -> Result<Lock> {
+        let open = || OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path);
+        let mut file = open().at("create", path)?;
+        let started = Instant::now();
+        let mut told = false;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::Error(e)) => return Err(e).at("lock", path),
+                Err(TryLockError::WouldBlock) => {}
+            }
+            if patience.timeout.is_some_and(|timeout| started.elapsed() >= timeout) {
+                let holder = holder(&mut file);
+                return Err(Error::new(
+                    Kind::Transient,
+                    format!("{holder} did not finish within {} s", started.elapsed().as_secs()),
+                )
+                .cause(format!("it holds the lock `{}`", path.display()))
+                .hint("try again, or wait longer with `--lock-timeout <seconds>`"));
+            }
+            if !told {
+                report.phase(&format!("waiting for {}", holder(&mut file)));
+                told = true;
+            }
+            sleep(Duration::from_millis(20))?;
+        }
+        inherit(&file);
+        // Only for the messages of those who wait.
+        let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(patience.holder.as_bytes()));
+        Ok(Lock { file })
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        let _ = self.file.set_len(0);
+        let _ = self.file.unlock();
+    }
+}
+
+/// Who holds the lock, by what it wrote into it.
+fn holder(file: &mut File) -> String {
+    let mut text = String::new();
+    let read = file.rewind().and_then(|()| file.read_to_string(&mut text));
+    match read {
+        Ok(1..=500) => format!("`{}`", printable(text.trim())),
+        _ => "another `assets`".to_string(),
+    }
+}
+
+#[cfg(unix)]
+fn inherit(file: &File) {
+    // Without it a lock is only freed a little early after a kill; not worth failing for.
+    let _ = rustix::io::fcntl_setfd(file, rustix::io::FdFlags::empty());
+}
+
+#[cfg(not(unix))]
+fn inherit(_file: &File) {}
+
+/// Removes lock files that git left in a git directory when it was killed. Call it under our own lock. A git that
+/// somebody runs there by hand gets a second to finish.
+pub fn remove_stale_git_locks(git_dir: &Path) -> Result<()> {
+    let names = ["index.lock", "HEAD.lock", "config.lock", "shallow.lock", "packed-refs.lock", "config.worktree.lock"];
+    let present =
+        || -> Vec<PathBuf> { names.iter().map(|name| git_dir.join(name)).filter(|path| path.exists()).collect() };
+    let started = Instant::now();
+    while !present().is_empty() {
+        if started.elapsed() > Duration::from_secs(1) {
+            for path in present() {
+                std::fs::remove_file(&path).at("remove the stale lock", &path)?;
+            }
+        }
+        sleep(Duration::from_millis(20))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Silent;
+    impl Report for Silent {
+        fn phase(&self, _: &str) {}
+        fn progress(&self, _: &str) {}
+        fn command(&self, _: &str, _: Duration, _: Option<i32>) {}
+        fn note(&self, _: &str) {}
+    }
+
+    #[test]
+    fn a_second_taker_is_told_who_has_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let patience = |holder: &str, ms| Patience { holder: holder.into(), timeout: Some(Duration::from_millis(ms)) };
+        let first = Lock::take(&path, &patience("assets restore a", 0), &Silent).unwrap();
+        let refused = Lock::take(&path, &patience("assets restore b", 30), &Silent).unwrap_err();
+        assert_eq!(refused.kind, Kind::Transient);
+        assert!(refused.message.contains("`assets restore a`"), "{}", refused.message);
+        drop(first);
+        Lock::take(&path, &patience("assets restore b", 0), &Silent).unwrap();
+    }
+}

@@ -1,0 +1,163 @@
+//! Which file names a checkout accepts: names that every system can hold and none confuses. Pure.
+
+use std::collections::HashMap;
+
+use super::listing::Entry;
+use crate::error::{Error, Result};
+use crate::names::{is_invisible, printable};
+use crate::settings::Limits;
+
+/// Names that Windows gives to devices, in any directory and with any extension.
+const RESERVED: &[&str] = &[
+    "con", "prn", "aux", "nul", "com1", "com2", "com3", "com4", "com5", "com6", "com7", "com8", "com9", "lpt1", "lpt2",
+    "lpt3", "lpt4", "lpt5", "lpt6", "lpt7", "lpt8", "lpt9", "conin$", "conout$",
+];
+
+/// Why a single name cannot be used everywhere; reads on from "the part `x`, ".
+pub fn component_problem(name: &str) -> Option<&'static str> {
+    if name.is_empty() || name == "." || name == ".." {
+        return Some("which is not a name");
+    }
+    if name.len() > 255 {
+        return Some("which is longer than 255 bytes");
+    }
+    if name.chars().any(|c| c.is_control() || is_invisible(c)) {
+        return Some("which holds control or invisible characters");
+    }
+    if name.contains(['\\', ':', '/', '<', '>', '"', '|', '?', '*']) {
+        return Some("which holds a character that Windows does not allow in names");
+    }
+    if name.ends_with(['.', ' ']) {
+        return Some("which ends with a dot or a space, as Windows names cannot");
+    }
+    let stem = name.split('.').next().unwrap_or_default().trim_end();
+    if RESERVED.iter().any(|reserved| stem.eq_ignore_ascii_case(reserved)) {
+        return Some("which is the name of a device on Windows");
+    }
+    let git_short_name = name.len() > 4 && name[..name.len().min(4)].eq_ignore_ascii_case("git~");
+    if name.eq_ignore_ascii_case(".git") || git_short_name {
+        return Some("which git would take for its own directory");
+    }
+    None
+}
+
+/// Refuses a path that cannot be written everywhere.
+pub fn check_path(path: &str, limits: &Limits) -> Result<()> {
+    let problem = path.split('/').find_map(|part| component_problem(part).map(|why| (part.to_string(), why)));
+    if let Some((part, why)) = problem {
+        return Err(Error::failed(format!("the file name `{}` cannot be used", printable(path)))
+            .cause(format!("it has the part `{}`, {why}", printable(&part)))
+            .hint("rename the file in the assets repo (or the test that records it)"));
+    }
+    if path.len() > limits.path {
+        return Err(Error::failed(format!("the file name `{path}` is too long"))
+            .cause(format!(
+                "it has {} bytes, and {} are allowed, because Windows tools stop at 260 with the folder",
+                path.len(),
+                limits.path
+            ))
+            .hint(format!("shorten it, or allow more with `ASSETS_MAX_PATH={}`", path.len())));
+    }
+    Ok(())
+}
+
+/// Refuses a listing that cannot be written everywhere: bad names, names that differ only by case, symlinks and
+/// submodules, too many files.
+pub fn check_listing(entries: &[Entry], limits: &Limits) -> Result<()> {
+    if entries.len() > limits.files {
+        return Err(too_many(limits));
+    }
+    let mut spellings: HashMap<String, &str> = HashMap::with_capacity(entries.len());
+    for entry in entries {
+        check_path(&entry.path, limits)?;
+        check_mode(&entry.path, &entry.mode)?;
+        let folders = entry.path.match_indices('/').map(|(end, _)| &entry.path[..end]);
+        for path in folders.chain([entry.path.as_str()]) {
+            let spelling = *spellings.entry(path.to_lowercase()).or_insert(path);
+            if spelling != path {
+                return Err(Error::failed(format!("the names `{spelling}` and `{path}` differ only by case"))
+                    .cause("Windows and macOS would keep one of them")
+                    .hint("rename one of them in the assets repo"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The failure of a tree with more files than a slice may have.
+pub fn too_many(limits: &Limits) -> Error {
+    Error::failed(format!("the slice has more than {} files", limits.files))
+        .hint("if that is right, allow more with `ASSETS_MAX_FILES=<number>`")
+}
+
+/// Refuses what is not a plain file.
+pub fn check_mode(path: &str, mode: &str) -> Result<()> {
+    let what = match mode {
+        "120000" => "a symlink",
+        "160000" => "a submodule",
+        _ => return Ok(()),
+    };
+    Err(Error::failed(format!("`{}` is {what}", printable(path)))
+        .cause("only plain files can be recordings: a link could lead tests to write anywhere")
+        .hint("replace it by a file in the assets repo"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names::Oid;
+
+    fn entry(path: &str, mode: &str) -> Entry {
+        Entry { path: path.into(), mode: mode.into(), oid: Oid::from_bytes(&[1; 20]), size: 0 }
+    }
+
+    #[test]
+    fn names_that_some_system_cannot_hold() {
+        for bad in [
+            "CON.json",
+            "nul",
+            "a.json:ads",
+            "x.",
+            "x ",
+            ".git",
+            ".GIT",
+            "git~1",
+            "GIT~2",
+            "a\\b",
+            "a\u{1b}b",
+            "a\u{202e}b",
+            "",
+            "..",
+            "a?b",
+            "lpt1.tar.gz",
+        ] {
+            assert!(component_problem(bad).is_some(), "{bad:?}");
+        }
+        for good in [
+            "a.json",
+            ".gitignore",
+            ".gitattributes",
+            "console.json",
+            "test_a[b].json",
+            "git~",
+            "digit~1",
+            "é.json",
+            "a b",
+        ] {
+            assert!(component_problem(good).is_none(), "{good:?}");
+        }
+        assert!(component_problem(&"x".repeat(256)).is_some());
+    }
+
+    #[test]
+    fn listings() {
+        let limits = Limits { files: 2, path: 20 };
+        assert!(check_listing(&[entry("a/b.json", "100644")], &limits).is_ok());
+        assert!(check_listing(&[entry("a/B.json", "100644"), entry("a/b.json", "100644")], &limits).is_err());
+        assert!(check_listing(&[entry("A/x", "100644"), entry("a/y", "100644")], &limits).is_err());
+        assert!(check_listing(&[entry("a", "120000")], &limits).is_err());
+        assert!(check_listing(&[entry("a", "160000")], &limits).is_err());
+        assert!(check_listing(&[entry("aaaaaaaaaa/bbbbbbbbbb", "100644")], &limits).is_err());
+        assert!(check_listing(&[entry("a", "100644"), entry("b", "100644"), entry("c", "100644")], &limits).is_err());
+    }
+}

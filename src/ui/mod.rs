@@ -1,0 +1,125 @@
+//! What the user sees: results on stdout, everything else on stderr. The only place that knows about terminals.
+
+pub mod progress;
+pub mod prompt;
+
+use std::io::{IsTerminal, Write};
+use std::sync::Arc;
+
+use console::Style;
+
+use crate::error::Error;
+use progress::{Mode, Progress};
+
+/// How to talk to the user.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Manners {
+    /// Only results and errors.
+    pub quiet: bool,
+    /// Show the git commands (1), and how long they took (2).
+    pub verbose: u8,
+    /// One JSON document on stdout instead of text.
+    pub json: bool,
+    /// `Some` overrides what the terminal and the environment say.
+    pub color: Option<bool>,
+    pub no_progress: bool,
+    /// Never ask.
+    pub no_input: bool,
+}
+
+/// The terminal, or what stands in its place.
+pub struct Ui {
+    pub progress: Arc<Progress>,
+    manners: Manners,
+    color: bool,
+    can_prompt: bool,
+}
+
+impl Ui {
+    pub fn new(manners: Manners) -> Ui {
+        let terminal = std::io::stderr().is_terminal();
+        let color = manners.color.or_else(crate::settings::color).unwrap_or(terminal);
+        let in_ci = crate::settings::in_ci();
+        let mode = match () {
+            () if manners.quiet || manners.no_progress => Mode::Silent,
+            () if terminal && !in_ci => Mode::Bar,
+            () => Mode::Lines,
+        };
+        console::set_colors_enabled_stderr(color);
+        Ui {
+            progress: Arc::new(Progress::new(mode, manners.quiet, manners.verbose)),
+            // Dialoguer reads the controlling terminal: with stdin elsewhere it would wait for somebody who is not there.
+            can_prompt: !manners.no_input && !in_ci && terminal && std::io::stdin().is_terminal(),
+            color,
+            manners,
+        }
+    }
+
+    pub fn json(&self) -> bool {
+        self.manners.json
+    }
+
+    pub fn color(&self) -> bool {
+        self.color
+    }
+
+    /// Whether somebody is there to answer a question.
+    pub fn can_prompt(&self) -> bool {
+        self.can_prompt && !self.manners.json
+    }
+
+    /// A line of the result.
+    pub fn data(&self, line: &str) {
+        // A reader that has seen enough closes the pipe; that is no failure.
+        let _ = writeln!(std::io::stdout(), "{line}");
+    }
+
+    /// What was done, for people.
+    pub fn status(&self, text: &str) {
+        if !self.manners.quiet {
+            self.line(text);
+        }
+    }
+
+    /// What can be done next.
+    pub fn hint(&self, text: &str) {
+        if !self.manners.quiet {
+            self.line(&format!("{} {text}", self.paint("hint:", Style::new().cyan())));
+        }
+    }
+
+    /// A failure: what, why, and what to do.
+    pub fn error(&self, error: &Error) {
+        self.line(&format!(
+            "{} {}",
+            self.paint("error:", Style::new().red().bold()),
+            crate::names::printable(&error.message)
+        ));
+        for cause in &error.causes {
+            let mut lines = cause.lines();
+            if let Some(first) = lines.next() {
+                self.line(&format!("  caused by: {}", crate::names::printable(first)));
+            }
+            for line in lines {
+                self.line(&format!("             {}", crate::names::printable(line)));
+            }
+        }
+        for hint in &error.hints {
+            self.line(&format!("{} {}", self.paint("hint:", Style::new().cyan()), crate::names::printable(hint)));
+        }
+    }
+
+    /// Something longer for people, such as a diff.
+    pub fn text(&self, text: &str) {
+        let _ = write!(std::io::stderr(), "{text}");
+    }
+
+    fn line(&self, text: &str) {
+        self.progress.stop();
+        let _ = writeln!(std::io::stderr(), "{text}");
+    }
+
+    fn paint(&self, text: &str, style: Style) -> String {
+        style.for_stderr().force_styling(self.color).apply_to(text).to_string()
+    }
+}
