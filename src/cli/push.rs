@@ -50,7 +50,7 @@ pub fn run(context: &Context, ui: &Ui, args: &PushArgs) -> Result<Report> {
                 "before": pushed.before.as_str(),
                 "pin": pushed.pin,
                 "pushed_to": pushed.sent_to,
-                "merged": pushed.merged,
+                "files_of_others": pushed.others,
                 "files": pushed.files,
             })),
             Ok(Outcome::Done(pushed)) => show(ui, &manifest.path, &pushed, args.dry_run),
@@ -85,8 +85,11 @@ fn show(ui: &Ui, manifest: &str, pushed: &Pushed, dry_run: bool) {
     }
     let files = if pushed.files.is_empty() { "what an interrupted push had sent".to_string() } else { files };
     ui.status(&format!("pushed {files} of `{manifest}` to `{to}`"));
-    if pushed.merged {
-        ui.status("others had pushed there in between: their recordings are here now too");
+    if pushed.others > 0 {
+        ui.status(&format!(
+            "{} that others had pushed in between are here now too",
+            crate::ops::stash::count(pushed.others)
+        ));
     }
     ui.status(&format!("`{manifest}` now pins `{}`: commit it", pushed.pin));
     ui.data(&pushed.pin);

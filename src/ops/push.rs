@@ -49,8 +49,8 @@ pub struct Pushed {
     /// What the manifest pins now.
     pub pin: String,
     pub files: Vec<Change>,
-    /// Whether others had pushed in between, and their changes are here now too.
-    pub merged: bool,
+    /// How many files others had changed in between; they are here now too.
+    pub others: usize,
 }
 
 /// Sends the pending changes of one manifest's slice.
@@ -95,8 +95,10 @@ struct Mine {
 /// What is on the remote now.
 struct Sent {
     commit: Oid,
-    /// Whether it holds changes of others, which the work tree does not.
-    merged: bool,
+    /// Whether its parent is another commit than the base: then more than the pending files may have changed.
+    rebased: bool,
+    /// How many files of the slice others had changed.
+    others: usize,
     listing: Option<Listing>,
 }
 
@@ -107,14 +109,14 @@ struct Intent {
     tree: String,
     commit: String,
     to: String,
-    /// Whether the commit also holds changes of others.
-    merged: bool,
+    /// Whether its parent is another commit than the base.
+    rebased: bool,
 }
 
 /// The commit to try first.
 struct First {
     commit: Oid,
-    merged: bool,
+    rebased: bool,
     /// What an interrupted push of other content may have left on the branch: ours, so no conflict with us.
     earlier: Option<Oid>,
 }
@@ -134,7 +136,7 @@ impl Push<'_> {
         if self.request.dry_run {
             return Ok(Outcome::Done(Pushed {
                 sent_to: Some(self.target_for_people()),
-                ..self.summary(&self.base, files, false)
+                ..self.summary(&self.base, files, 0)
             }));
         }
         if self.context.offline {
@@ -145,7 +147,7 @@ impl Push<'_> {
         let mine = self.mine(files)?;
         let first = self.first(intent, &mine)?;
         let to = self.target(&first.commit)?;
-        self.note(&mine.tree, &first.commit, &to, first.merged)?;
+        self.note(&mine.tree, &first.commit, &to, first.rebased)?;
         let sent = match &self.manifest.form {
             Form::Tag { .. } => self.send_tag(&first.commit, &to)?,
             Form::Branch { branch, fallback, .. } => match self.send_to_branch(&mine, first, &to, branch, fallback)? {
@@ -159,14 +161,14 @@ impl Push<'_> {
         self.show(&mine, &sent, &to)?;
         self.edit_manifest(&sent.commit, &to)?;
         self.forget()?;
-        Ok(Outcome::Done(Pushed { sent_to: Some(to), ..self.summary(&sent.commit, mine.files, sent.merged) }))
+        Ok(Outcome::Done(Pushed { sent_to: Some(to), ..self.summary(&sent.commit, mine.files, sent.others) }))
     }
 
     fn nothing(&self) -> Result<Outcome<Pushed>> {
-        Ok(Outcome::Done(self.summary(&self.base, Vec::new(), false)))
+        Ok(Outcome::Done(self.summary(&self.base, Vec::new(), 0)))
     }
 
-    fn summary(&self, commit: &Oid, files: Vec<Change>, merged: bool) -> Pushed {
+    fn summary(&self, commit: &Oid, files: Vec<Change>, others: usize) -> Pushed {
         Pushed {
             root: join(&self.checkout.dir, self.manifest.prefix.as_str()),
             before: self.base.clone(),
@@ -174,7 +176,7 @@ impl Push<'_> {
             commit: commit.clone(),
             sent_to: None,
             files,
-            merged,
+            others,
         }
     }
 
@@ -246,13 +248,13 @@ impl Push<'_> {
     /// The commit of an interrupted push when it had the same content, else a new one.
     fn first(&self, intent: Option<Intent>, mine: &Mine) -> Result<First> {
         let Some(intent) = intent.filter(|intent| intent.base == self.base.as_str()) else {
-            return Ok(First { commit: self.commit(&mine.tree, &self.base)?, merged: false, earlier: None });
+            return Ok(First { commit: self.commit(&mine.tree, &self.base)?, rebased: false, earlier: None });
         };
         let earlier = Oid::parse(&intent.commit).map_err(|why| Error::failed(format!("the note of a push {why}")))?;
         if intent.tree == mine.tree.as_str() {
-            return Ok(First { commit: earlier, merged: intent.merged, earlier: None });
+            return Ok(First { commit: earlier, rebased: intent.rebased, earlier: None });
         }
-        Ok(First { commit: self.commit(&mine.tree, &self.base)?, merged: false, earlier: Some(earlier) })
+        Ok(First { commit: self.commit(&mine.tree, &self.base)?, rebased: false, earlier: Some(earlier) })
     }
 
     fn commit(&self, tree: &Oid, parent: &Oid) -> Result<Oid> {
@@ -289,7 +291,8 @@ impl Push<'_> {
     fn send_tag(&self, commit: &Oid, to: &str) -> Result<Sent> {
         self.send(commit, to, None)?.map_err(|output| self.push_error(output, to)).map(|()| Sent {
             commit: commit.clone(),
-            merged: false,
+            rebased: false,
+            others: 0,
             listing: None,
         })
     }
@@ -303,7 +306,8 @@ impl Push<'_> {
         branch: &RefName,
         fallback: &RefName,
     ) -> Result<Outcome<Sent>> {
-        let arrived = |first: &First| Sent { commit: first.commit.clone(), merged: first.merged, listing: None };
+        let arrived =
+            |first: &First| Sent { commit: first.commit.clone(), rebased: first.rebased, others: 0, listing: None };
         match self.send(&first.commit, to, Some(&self.base))? {
             Ok(()) => return Ok(Outcome::Done(arrived(&first))),
             Err(output) if is_race(&output) => {}
@@ -324,8 +328,7 @@ impl Push<'_> {
                 .or_else(|| refs.get(&fallback.branch_ref()))
                 .ok_or_else(|| self.no_branch(branch, fallback))?;
             let want = Want { pin: Pin::Commit(tip.clone()), slice: self.manifest.slice.clone() };
-            let own_objects = self.checkout.git_dir.join("objects");
-            self.checkout.store.ensure_one(want.clone(), Some(&own_objects))?;
+            self.checkout.store.ensure_one(want.clone(), self.checkout.own_objects().as_deref())?;
             let base = first.earlier.as_ref().filter(|earlier| *earlier == tip).unwrap_or(&self.base);
             let changes = self.writer().diff_tree(base, &mine.tree, Some(&self.manifest.slice))?;
             let theirs = self.writer().diff_tree(base, tip, Some(&self.manifest.slice))?;
@@ -333,18 +336,20 @@ impl Push<'_> {
                 Ok(edits) => edits,
                 Err(files) => return Ok(Outcome::Refused(Refusal::Conflict { files })),
             };
-            let merged = if edits.is_empty() { tip.clone() } else { self.commit_on(tip, &edits)? };
-            // Everything that the slice will show is here before the remote is changed.
-            let ready = self
-                .checkout
-                .store
-                .ensure_one(Want { pin: Pin::Commit(merged.clone()), ..want }, Some(&own_objects))?;
-            paths::check_listing(&ready.listing.files, &self.context.environment.limits)?;
-            let sent = Sent { commit: merged, merged: true, listing: Some(ready.listing) };
+            let sent = if *tip == self.base {
+                // The pin is the tip after all, of the branch that this one starts from.
+                arrived(&first)
+            } else {
+                let commit = if edits.is_empty() { tip.clone() } else { self.commit_on(tip, &edits)? };
+                // Everything that the slice will show is here before the remote is changed.
+                let want = Want { pin: Pin::Commit(commit.clone()), ..want };
+                let ready = self.checkout.store.ensure_one(want, self.checkout.own_objects().as_deref())?;
+                Sent { commit, rebased: true, others: theirs.len(), listing: Some(ready.listing) }
+            };
             if edits.is_empty() && expected.is_some() {
                 return Ok(Outcome::Done(sent));
             }
-            self.note(&mine.tree, &sent.commit, to, true)?;
+            self.note(&mine.tree, &sent.commit, to, sent.rebased)?;
             match self.send(&sent.commit, to, expected)? {
                 Ok(()) => return Ok(Outcome::Done(sent)),
                 Err(output) if is_race(&output) => last = Some(output),
@@ -444,7 +449,7 @@ impl Push<'_> {
             Form::Branch { .. } => None,
         };
         let alone = slices.len() == 1 || tag.is_some();
-        if alone && !sent.merged && head.as_ref() == Some(&self.base) {
+        if alone && !sent.rebased && head.as_ref() == Some(&self.base) {
             // The work tree already is what was pushed.
             return checkout.record(&sent.commit, &slices, tag.as_ref());
         }
@@ -505,7 +510,7 @@ impl Push<'_> {
         }
         self.edit_manifest(&commit, &intent.to)?;
         self.forget()?;
-        Ok(Outcome::Done(Pushed { sent_to: Some(intent.to), ..self.summary(&commit, Vec::new(), false) }))
+        Ok(Outcome::Done(Pushed { sent_to: Some(intent.to), ..self.summary(&commit, Vec::new(), 0) }))
     }
 
     /// Whether the manifest still has the pin that the interrupted push started from.
@@ -527,10 +532,10 @@ impl Push<'_> {
         serde_json::from_slice(&std::fs::read(self.intent_file()).ok()?).ok()
     }
 
-    fn note(&self, tree: &Oid, commit: &Oid, to: &str, merged: bool) -> Result<()> {
+    fn note(&self, tree: &Oid, commit: &Oid, to: &str, rebased: bool) -> Result<()> {
         let text = |oid: &Oid| oid.to_string();
         let intent =
-            Intent { base: text(&self.base), tree: text(tree), commit: text(commit), to: to.to_string(), merged };
+            Intent { base: text(&self.base), tree: text(tree), commit: text(commit), to: to.to_string(), rebased };
         write_atomically(&self.intent_file(), &serde_json::to_vec(&intent).unwrap_or_default(), true)
     }
 

@@ -189,8 +189,7 @@ impl<'a> Group<'a> {
             return Ok(Vec::new());
         }
         let wants: Vec<Want> = open.iter().map(|&index| self.want(self.manifests[index])).collect();
-        let own_objects = self.checkout.git_dir.join("objects");
-        let results = self.checkout.store.ensure(&wants, own_objects.is_dir().then_some(own_objects.as_path()))?;
+        let results = self.checkout.store.ensure(&wants, self.checkout.own_objects().as_deref())?;
         let mut ready = Vec::new();
         for (index, result) in open.into_iter().zip(results) {
             match result {
@@ -376,18 +375,13 @@ pub fn enter(checkout: &Checkout) -> Result<()> {
     apply::recover(checkout)
 }
 
-/// Makes the store's objects visible, downloading those of the shown pins again when the store was deleted.
+/// Makes the store's objects visible, downloading those of the shown pins again when the store was deleted or moved.
 fn borrow(checkout: &Checkout) -> Result<()> {
-    let alternates = std::fs::read(checkout.git_dir.join("objects/info/alternates")).unwrap_or_default();
-    let expected = format!("{}\n", checkout.store.objects_dir().display());
-    if alternates == expected.as_bytes() && checkout.store.exists() {
-        return checkout.borrow_from_store();
-    }
-    let own_objects = checkout.git_dir.join("objects");
-    if !alternates.is_empty() {
-        let wants: Vec<Want> =
-            checkout.slices().into_iter().map(|(slice, pin)| Want { pin: Pin::Commit(pin), slice }).collect();
-        checkout.store.ensure(&wants, Some(&own_objects))?.into_iter().collect::<Result<Vec<_>>>()?;
+    let borrowed = checkout.borrows_from();
+    if borrowed.is_some() && (borrowed != Some(checkout.store.objects_dir()) || !checkout.store.exists()) {
+        let shown = checkout.slices().into_iter();
+        let wants: Vec<Want> = shown.map(|(slice, pin)| Want { pin: Pin::Commit(pin), slice }).collect();
+        checkout.store.ensure(&wants, None)?.into_iter().collect::<Result<Vec<_>>>()?;
     }
     checkout.borrow_from_store()
 }

@@ -193,6 +193,20 @@ impl Checkout {
         Ok(())
     }
 
+    /// The objects directory that is borrowed from; none in a checkout that another tool made.
+    pub fn borrows_from(&self) -> Option<PathBuf> {
+        let text = std::fs::read_to_string(self.git_dir.join("objects/info/alternates")).ok()?;
+        Some(PathBuf::from(text.trim_end()))
+    }
+
+    /// The objects directory of the checkout itself, when what can be seen through it stays visible: not when it
+    /// borrows from another store than ours.
+    pub fn own_objects(&self) -> Option<PathBuf> {
+        let objects = self.git_dir.join("objects");
+        let ours = self.borrows_from().is_none_or(|borrowed| borrowed == self.store.objects_dir());
+        (ours && objects.is_dir()).then_some(objects)
+    }
+
     /// Makes the store's objects, and its knowledge of which commits have no history, visible here.
     pub fn borrow_from_store(&self) -> Result<()> {
         let alternates = format!("{}\n", self.store.objects_dir().display());
