@@ -27,12 +27,7 @@ const RECORD: &str = r#"[ $# -eq 0 ] || printf '%s\0' "$@" >>"$0.args""#;
 /// unset variables.
 fn for_each_launcher(test: impl Fn(&Place)) {
     test(&Place::new(&[]));
-    for launcher in [
-        &["sh", "-eu"][..],
-        &["dash", "-eu"],
-        &["bash", "-eu"],
-        &["busybox", "sh", "-eu"],
-    ] {
+    for launcher in [&["sh", "-eu"][..], &["dash", "-eu"], &["bash", "-eu"], &["busybox", "sh", "-eu"]] {
         let dirs = ["/bin", "/usr/bin", "/usr/local/bin", "/opt/homebrew/bin"];
         let paths = dirs.map(|dir| format!("{dir}/{}", launcher[0]));
         if let Some(shell) = paths.iter().find(|path| Path::new(path).is_file()) {
@@ -173,12 +168,7 @@ impl Run<'_> {
     fn exits(mut self, code: i32, stdout: &str, stderr: &str) {
         let output = self.1.output().expect("start");
         let seen = [output.stderr, output.stdout].map(|out| String::from_utf8(out).expect("UTF-8"));
-        assert_eq!(
-            seen,
-            [stderr, stdout].map(|out| self.0.text(out)),
-            "{:?}",
-            self.1
-        );
+        assert_eq!(seen, [stderr, stdout].map(|out| self.0.text(out)), "{:?}", self.1);
         assert_eq!(output.status.code(), Some(code), "{:?}", self.1);
     }
 }
@@ -203,15 +193,12 @@ fn shims_are_ready_to_be_copied() {
 #[test]
 fn arguments_pass_unchanged() {
     let words = [
-        "", " ", "a b", "*", "?", "[a-z]", "'", "\"", "a\nb", "\n", "$HOME", "`id`", "\\", "\\n",
-        "--", "-", "-e", "!", "~", "#", "a;b&c|d", "",
+        "", " ", "a b", "*", "?", "[a-z]", "'", "\"", "a\nb", "\n", "$HOME", "`id`", "\\", "\\n", "--", "-", "-e", "!",
+        "~", "#", "a;b&c|d", "",
     ];
     let odd = OsString::from_vec(b"\xff\xfe".to_vec());
     let args: Vec<OsString> = words.into_iter().map(OsString::from).chain([odd]).collect();
-    let want: Vec<u8> = args
-        .iter()
-        .flat_map(|arg| [arg.as_bytes(), b"\0"].concat())
-        .collect();
+    let want: Vec<u8> = args.iter().flat_map(|arg| [arg.as_bytes(), b"\0"].concat()).collect();
     for_each_launcher(|place| {
         for (program, name, value) in [
             ("@/home/.cargo/bin/assets", "HOME", "@/home"),
@@ -250,10 +237,7 @@ fn program_takes_the_place_of_the_shim() {
             kill -TERM $$"#;
         place.script(TOOL, body);
         let mut command = place.run(SHIM).env("CDPATH", "/").1;
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("start");
         let mut stdin = child.stdin.take().expect("stdin");
         stdin.write_all(b" in \\ put \nrest").expect("write");
@@ -261,31 +245,19 @@ fn program_takes_the_place_of_the_shim() {
         let want = place.text(&format!("{} @/other /\n in \\ put \n", child.id()));
         let output = child.wait_with_output().expect("wait");
         assert_eq!(String::from_utf8_lossy(&output.stdout), want);
-        assert_eq!(
-            (output.stderr.as_slice(), output.status.signal()),
-            (&b"err\n"[..], Some(15))
-        );
+        assert_eq!((output.stderr.as_slice(), output.status.signal()), (&b"err\n"[..], Some(15)));
     });
 }
 
 #[test]
 fn program_is_searched_in_order() {
     for_each_launcher(|place| {
-        let order = [
-            "@/my exe",
-            TOOL,
-            "@/p1/assets",
-            "@/p2/assets",
-            "@/cargo/bin/assets",
-        ];
+        let order = ["@/my exe", TOOL, "@/p1/assets", "@/p2/assets", "@/cargo/bin/assets"];
         for program in order.iter().chain(&["@/home/.cargo/bin/assets"]) {
             place.program(program);
         }
         let run = |exe: &str, cargo: &str| {
-            let run = place
-                .run(SHIM)
-                .env("PATH", "@/missing:@/p1:@/p2")
-                .env("HOME", "@/home");
+            let run = place.run(SHIM).env("PATH", "@/missing:@/p1:@/p2").env("HOME", "@/home");
             run.env("ASSETS_EXE", exe).env("CARGO_HOME", cargo)
         };
         run(order[0], "@/cargo").starts(order[0]);
@@ -368,8 +340,7 @@ fn code_repo_is_found_when_the_shim_is_called_by_name() {
         ("@/repo/eng/common/testproxy", ""),
     ] {
         let run = place.run(r#"assets "$1""#).args(["sh"]).dir(dir);
-        run.env("PATH", &format!("{path}:/usr/bin:/bin"))
-            .starts(TOOL);
+        run.env("PATH", &format!("{path}:/usr/bin:/bin")).starts(TOOL);
     }
 }
 
@@ -380,16 +351,10 @@ fn code_repo_is_found_when_a_shell_gets_the_name() {
             return;
         };
         place.program(TOOL);
-        place
-            .run("assets")
-            .dir("@/repo/eng/common/testproxy")
-            .starts(TOOL);
+        place.run("assets").dir("@/repo/eng/common/testproxy").starts(TOOL);
         // Only bash searches PATH for a script.
         if shell.ends_with("bash") {
-            place
-                .run("assets")
-                .env("PATH", "@/repo/eng/common/testproxy")
-                .starts(TOOL);
+            place.run("assets").env("PATH", "@/repo/eng/common/testproxy").starts(TOOL);
         }
     });
 }
@@ -402,18 +367,10 @@ fn code_repo_may_be_a_worktree() {
         place.write("@/repo/wt/.git", "gitdir: ../.git/worktrees/wt\n");
         // The search ends there: it does not go on to the repo around it.
         place.program("@/home/.cargo/bin/assets");
-        place
-            .run("@/repo/wt/-eng/assets")
-            .env("HOME", "@/home")
-            .starts("@/home/.cargo/bin/assets");
+        place.run("@/repo/wt/-eng/assets").env("HOME", "@/home").starts("@/home/.cargo/bin/assets");
         place.program("@/repo/wt/.tools/assets/assets");
-        place
-            .run("@/repo/wt/-eng/assets")
-            .starts("@/repo/wt/.tools/assets/assets");
-        place
-            .run("./assets")
-            .dir("@/repo/wt/-eng")
-            .starts("@/repo/wt/.tools/assets/assets");
+        place.run("@/repo/wt/-eng/assets").starts("@/repo/wt/.tools/assets/assets");
+        place.run("./assets").dir("@/repo/wt/-eng").starts("@/repo/wt/.tools/assets/assets");
     });
 }
 
@@ -453,17 +410,10 @@ fn shim_does_not_start_itself() {
         // One mark for each shim on the way.
         place.script("@/last/assets", r#"echo "${ASSETS_SHIM%%[!+]*}""#);
         let path = format!("{}:/usr/bin:/bin:@/last", OWN.join(":"));
-        for shim in [
-            SHIM,
-            "@/repo/eng/common/testproxy/assets.sh",
-            "@/links/assets",
-        ] {
+        for shim in [SHIM, "@/repo/eng/common/testproxy/assets.sh", "@/links/assets"] {
             place.run(shim).env("PATH", &path).exits(0, "+\n", "");
         }
-        place
-            .run(SHIM)
-            .env("PATH", "@/links:@/last")
-            .exits(0, "+\n", "");
+        place.run(SHIM).env("PATH", "@/links:@/last").exits(0, "+\n", "");
     });
 }
 
@@ -476,39 +426,26 @@ fn other_shim_is_not_the_program() {
         place.program("@/repo2/.tools/assets/assets");
         place.link(SHIM, "@/links/assets");
         place.link("@/repo/eng/common/testproxy", "@/links/dir");
-        place.script(
-            "@/calls/assets",
-            r#"exec "${0%/*}/../repo/eng/common/testproxy/assets" "$@""#,
-        );
+        place.script("@/calls/assets", r#"exec "${0%/*}/../repo/eng/common/testproxy/assets" "$@""#);
         place.program("@/last/assets");
         let others = ["@/links", "@/copy", "@/repo2/eng", "@/calls", "@/calls"];
         let all = [&OWN[..], &others].concat().join(":");
         for shim in [SHIM, "@/copy/assets", "@/links/assets"] {
             for dirs in OWN.iter().chain(&others).chain([&all.as_str()]) {
-                place
-                    .run(shim)
-                    .env("PATH", &format!("{dirs}:@/last"))
-                    .starts("@/last/assets");
+                place.run(shim).env("PATH", &format!("{dirs}:@/last")).starts("@/last/assets");
             }
         }
 
         // Nor in `.tools` or in cargo's directory.
         place.copy(SOURCE, TOOL);
-        place
-            .run(SHIM)
-            .env("PATH", "@/last")
-            .starts("@/last/assets");
+        place.run(SHIM).env("PATH", "@/last").starts("@/last/assets");
         place.copy(SOURCE, "@/home/.cargo/bin/assets");
         let stderr = not_found(
             "`.tools/assets/assets` in a code repo, but nothing above `@/home/.cargo/bin` holds `.git`",
             "@/copy",
             "`@/home/.cargo/bin/assets`",
         );
-        place
-            .run(SHIM)
-            .env("PATH", "@/copy")
-            .env("HOME", "@/home")
-            .exits(127, "", &stderr);
+        place.run(SHIM).env("PATH", "@/copy").env("HOME", "@/home").exits(127, "", &stderr);
     });
 }
 
@@ -517,17 +454,9 @@ fn loop_through_other_scripts_ends() {
     for_each_launcher(|place| {
         let stderr = "error: `@/script` is not the `assets` program: it starts this shim again\n\
                       hint: set `ASSETS_EXE` to the path of the `assets` binary\n";
-        for call in [
-            r#"exec "$SHIM""#,
-            "\"$SHIM\"\nexit $?",
-            "(\"$SHIM\")\nexit $?",
-        ] {
+        for call in [r#"exec "$SHIM""#, "\"$SHIM\"\nexit $?", "(\"$SHIM\")\nexit $?"] {
             place.script("@/script", call);
-            place
-                .run(SHIM)
-                .env("SHIM", SHIM)
-                .env("ASSETS_EXE", "@/script")
-                .exits(127, "", stderr);
+            place.run(SHIM).env("SHIM", SHIM).env("ASSETS_EXE", "@/script").exits(127, "", stderr);
         }
     });
 }
@@ -588,19 +517,11 @@ fn not_found_lists_where_it_looked() {
     for_each_launcher(|place| {
         let tools = format!("`{TOOL}`");
         let stderr = not_found(&tools, "/missing:*", "`@/home/.cargo/bin/assets`");
-        let run = place
-            .run("eng/common/testproxy/assets")
-            .dir("@/repo")
-            .env("CDPATH", "/:.");
-        run.env("PATH", "/missing:*")
-            .env("HOME", "@/home")
-            .exits(127, "", &stderr);
+        let run = place.run("eng/common/testproxy/assets").dir("@/repo").env("CDPATH", "/:.");
+        run.env("PATH", "/missing:*").env("HOME", "@/home").exits(127, "", &stderr);
 
         let stderr = not_found(&tools, "", "`/no cargo/bin/assets`");
-        let run = place
-            .run(SHIM)
-            .env("HOME", "@/home")
-            .env("CARGO_HOME", "/no cargo");
+        let run = place.run(SHIM).env("HOME", "@/home").env("CARGO_HOME", "/no cargo");
         run.exits(127, "", &stderr);
 
         // An empty PATH does not mean the current directory.
