@@ -1,7 +1,7 @@
 //! `restore` and `reset`: show slices at their pins.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::apply::{self, Transition};
 use super::plan::{self, OnPending, Seen, Step};
@@ -94,9 +94,18 @@ fn nothing_to_do(context: &Context, manifest: &Manifest, policy: Policy) -> Resu
     Ok(Some(Restored { root, before: commit.clone(), commit, changed: false, put_aside: Vec::new(), empty: false }))
 }
 
-/// A slice that the assets repo does not have yet is an empty folder, for a new package to record into.
-fn make_slice_folder(dir: &std::path::Path, slice: &RepoPath) -> Result<()> {
-    let folder = join(dir, slice.as_str());
+/// A slice that the assets repo does not have yet is an empty folder, for a new package to record into. A link on the
+/// way to it would lead tests to write elsewhere.
+fn make_slice_folder(dir: &Path, slice: &RepoPath) -> Result<()> {
+    let mut folder = dir.to_path_buf();
+    for part in slice.parts() {
+        folder.push(part);
+        if folder.symlink_metadata().is_ok_and(|meta| meta.is_symlink()) {
+            return Err(Error::failed(format!("`{}` is a symbolic link", folder.display()))
+                .cause("recordings would be written to wherever it leads")
+                .hint("delete it, then run `assets restore` again"));
+        }
+    }
     std::fs::create_dir_all(&folder).at("create", &folder)
 }
 

@@ -296,8 +296,8 @@ impl Checkout {
             }
             // Read from outside the repository, so that git does not obey the file before it is checked.
             let outside = Place {
-                git_dir: self.folder.join(".locks"),
-                work_tree: None,
+                git_dir: self.folder.join("no-repository"),
+                work_tree: Some(self.folder.clone()),
                 also_objects: Vec::new(),
                 write_objects: None,
             };
