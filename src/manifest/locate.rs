@@ -60,10 +60,14 @@ fn not_found(start: &Path, searched: &[&Path]) -> Error {
         cause.push_str(&format!("\n  {}", folder.display()));
     }
     cause.push_str(&format!("\nthe last is {why}"));
-    Error::usage(format!("no `{FILE_NAME}` for `{}`", start.display())).cause(cause).hint(format!(
-        "go to a package that has one, or make one: `assets init {}`",
-        shell_word(&start.to_string_lossy())
-    ))
+    let file = start.join(FILE_NAME);
+    Error::usage(format!("no `{FILE_NAME}` for `{}`", start.display()))
+        .cause(cause)
+        .hint("go to a package that has one, or name it: `assets restore sdk/core`")
+        .hint(format!(
+            "or make one: `echo '{{\"AssetsRepo\": \"owner/name\"}}' > {}`",
+            shell_word(&file.to_string_lossy())
+        ))
 }
 
 #[cfg(test)]
