@@ -142,7 +142,7 @@ fn is_trace(checkout: &Checkout, content: &[u8], blobs: &[Option<&Oid>]) -> Resu
         return Ok(true);
     }
     let names: Vec<&str> = blobs.iter().flatten().map(|oid| oid.as_str()).collect();
-    let mut objects = checkout.store.with_objects_of(&checkout.git_dir.join("objects")).objects()?;
+    let mut objects = checkout.objects()?;
     Ok(objects.contents(&names)?.into_iter().flatten().any(|(_, blob)| blob.starts_with(content)))
 }
 

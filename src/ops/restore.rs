@@ -230,7 +230,7 @@ impl<'a> Group<'a> {
     fn plan(&mut self, ready: &mut Vec<(usize, Ready)>) -> Result<Vec<Target>> {
         let head = self.checkout.head().filter(|_| self.checkout.exists());
         let mut objects = match &head {
-            Some(_) => Some(self.checkout.store.with_objects_of(&self.checkout.git_dir.join("objects")).objects()?),
+            Some(_) => Some(self.checkout.objects()?),
             None => None,
         };
         let mut targets = Vec::new();
@@ -386,13 +386,21 @@ pub fn enter(checkout: &Checkout) -> Result<()> {
 
 /// Makes the store's objects visible, downloading those of the shown pins again when the store was deleted or moved.
 fn borrow(checkout: &Checkout) -> Result<()> {
-    let borrowed = checkout.borrows_from();
-    if borrowed.is_some() && (borrowed != Some(checkout.store.objects_dir()) || !checkout.store.exists()) {
-        let shown = checkout.slices().into_iter();
-        let wants: Vec<Want> = shown.map(|(slice, pin)| Want { pin: Pin::Commit(pin), slice }).collect();
+    let slices = checkout.slices();
+    checkout.borrow_from_store()?;
+    let mut commits: Vec<&Oid> = slices.values().collect();
+    let head = checkout.head();
+    commits.extend(&head);
+    commits.sort();
+    commits.dedup();
+    let trees: Vec<String> = commits.iter().map(|commit| format!("{commit}^{{tree}}")).collect();
+    let here = checkout.store.exists() && checkout.objects()?.infos(&trees)?.iter().all(Option::is_some);
+    if !here {
+        let wants: Vec<Want> = slices.into_iter().map(|(slice, pin)| Want { pin: Pin::Commit(pin), slice }).collect();
         checkout.store.ensure(&wants, None)?.into_iter().collect::<Result<Vec<_>>>()?;
+        checkout.borrow_from_store()?;
     }
-    checkout.borrow_from_store()
+    Ok(())
 }
 
 /// The pin that a slice is shown at; a checkout of the tag form shows nothing but its one slice.

@@ -59,7 +59,7 @@ pub fn list(checkout: &Checkout, slice: Option<&RepoPath>) -> Result<Vec<Entry>>
     if entries.is_empty() {
         return Ok(Vec::new());
     }
-    let mut objects = checkout.store.with_objects_of(&checkout.git_dir.join("objects")).objects()?;
+    let mut objects = checkout.objects()?;
     let names: Vec<String> = entries.iter().map(|(_, _, commit)| commit.to_string()).collect();
     let mut listed = Vec::new();
     for ((slice, number, commit), content) in entries.into_iter().zip(objects.contents(&names)?) {
@@ -128,7 +128,7 @@ fn edited_since(checkout: &Checkout, edits: &merge::Edits, prefer_stashed: bool)
     }
     let pending = checkout.repo.status(&[&RepoPath::default()])?;
     let wanted: BTreeMap<&str, &Option<Blob>> = edits.iter().map(|(path, blob)| (path.as_str(), blob)).collect();
-    let mut objects = checkout.store.with_objects_of(&checkout.git_dir.join("objects")).objects()?;
+    let mut objects = checkout.objects()?;
     let mut edited = Vec::new();
     for change in pending {
         let Some(blob) = wanted.get(change.path.as_str()) else { continue };
@@ -187,7 +187,7 @@ fn split(name: &str) -> Option<(RepoPath, u32)> {
 }
 
 fn parent(checkout: &Checkout, commit: &Oid) -> Result<Oid> {
-    let mut objects = checkout.store.with_objects_of(&checkout.git_dir.join("objects")).objects()?;
+    let mut objects = checkout.objects()?;
     let content = objects.contents(&[commit.as_str()])?.pop().flatten();
     let text = content.map(|(_, bytes)| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
     text.lines()

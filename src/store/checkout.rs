@@ -8,6 +8,7 @@ use super::git_dir::{self, path_of_ref_name, read_head, read_ref, ref_name_of};
 use super::lock::{Lock, remove_stale_git_locks};
 use super::{Store, journal};
 use crate::error::{AtPath, Error, Result, shell_word};
+use crate::git::objects::Objects;
 use crate::git::{Git, Place, Repo};
 use crate::manifest::{Form, Manifest};
 use crate::names::{Oid, RemoteUrl, RepoPath};
@@ -205,6 +206,11 @@ impl Checkout {
         let objects = self.git_dir.join("objects");
         let ours = self.borrows_from().is_none_or(|borrowed| borrowed == self.store.objects_dir());
         (ours && objects.is_dir()).then_some(objects)
+    }
+
+    /// Opens the object databases of the checkout and its store together.
+    pub fn objects(&self) -> Result<Objects> {
+        self.store.with_objects_of(&self.git_dir.join("objects")).objects()
     }
 
     /// Makes the store's objects, and its knowledge of which commits have no history, visible here.
