@@ -115,7 +115,7 @@ fn ask(context: &Context, ui: &Ui, manifest: &Manifest, pending: &[String]) -> R
             _ => {
                 let checkout = context.checkout(manifest)?;
                 ui.text(&printable_diff(&checkout.repo.diff_for_people(&manifest.slice, ui.color())?, ui.color()));
-                let new: Vec<String> = crate::ops::restore::pending(&checkout, &manifest.slice)?
+                let new: Vec<String> = crate::ops::enter::pending(&checkout, &manifest.slice)?
                     .into_iter()
                     .filter(|change| change.kind == crate::git::parse::ChangeKind::New)
                     .map(|change| change.path)

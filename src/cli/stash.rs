@@ -7,7 +7,7 @@ use super::{PathArgs, Report, manifests};
 use crate::error::{Error, Result, shell_word};
 use crate::manifest::Manifest;
 use crate::ops::Context;
-use crate::ops::restore::enter;
+use crate::ops::enter::enter;
 use crate::ops::stash::{Entry, Popped, count, list, pop};
 use crate::ui::Ui;
 

@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod breadcrumb;
+pub mod enter;
 pub mod merge;
 pub mod plan;
 pub mod push;

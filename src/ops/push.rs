@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::apply::{self, Transition};
+use super::enter::{enter, enter_quickly, head_for, pending, shown_pin};
 use super::plan::Refusal;
-use super::restore::{self, enter, pending, shown_pin};
 use super::{Context, Outcome, breadcrumb, join, merge};
 use crate::error::{AtPath, Error, Kind, Result, shell_word};
 use crate::git::exec::sleep;
@@ -64,7 +64,7 @@ pub fn push(context: &Context, manifest: &Manifest, request: &Request) -> Result
         return Err(not_restored());
     }
     let _lock = checkout.lock()?;
-    enter(&checkout)?;
+    enter_quickly(&checkout)?;
     if !checkout.exists() {
         return Err(not_restored());
     }
@@ -124,7 +124,14 @@ struct First {
 impl Push<'_> {
     fn run(self) -> Result<Outcome<Pushed>> {
         let intent = self.intent();
-        let files = pending(&self.checkout, &self.manifest.slice)?;
+        let files = match pending(&self.checkout, &self.manifest.slice) {
+            Err(error) if error.kind == Kind::Failed => {
+                // Perhaps its objects are gone with a deleted store.
+                enter(&self.checkout)?;
+                pending(&self.checkout, &self.manifest.slice)?
+            }
+            files => files?,
+        };
         if files.is_empty() {
             return match intent {
                 Some(intent) if !self.request.dry_run => self.finish_earlier(intent),
@@ -453,7 +460,7 @@ impl Push<'_> {
             // The work tree already is what was pushed.
             return checkout.record(&sent.commit, &slices, tag.as_ref());
         }
-        let to = if alone { sent.commit.clone() } else { restore::head_for(checkout, &slices, None)? };
+        let to = if alone { sent.commit.clone() } else { head_for(checkout, None, &slices, None)? };
         let transition = Transition {
             operation: "push",
             from: mine.whole.clone(),

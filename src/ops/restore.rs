@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::apply::{self, Transition};
+use super::enter::{enter, head_for, pending, shown_pin};
 use super::plan::{self, OnPending, Seen, Step};
 use super::{Context, Outcome, breadcrumb, join, stash};
 use crate::error::{AtPath, Error, Result};
+use crate::git::objects::Objects;
 use crate::git::parse::Change;
 use crate::manifest::{Form, Manifest, Pin};
 use crate::names::{Oid, RepoPath};
 use crate::store::checkout::{self, Checkout};
-use crate::store::composite::{self, Slices};
+use crate::store::composite::Slices;
 use crate::store::listing::{self, Listing};
 use crate::store::{Ready, Want};
 
@@ -115,6 +117,8 @@ struct Group<'a> {
     manifests: &'a [&'a Manifest],
     policy: Policy,
     checkout: Checkout,
+    /// The objects of the checkout, once it is entered.
+    objects: Option<Objects>,
     answers: Vec<Option<Answer>>,
 }
 
@@ -131,7 +135,14 @@ impl<'a> Group<'a> {
     fn new(context: &'a Context, manifests: &'a [&'a Manifest], policy: Policy) -> Result<Group<'a>> {
         let first = manifests.first().ok_or_else(|| Error::failed("no manifest"))?;
         let checkout = context.checkout(first)?;
-        Ok(Group { context, manifests, policy, checkout, answers: manifests.iter().map(|_| None).collect() })
+        Ok(Group {
+            context,
+            manifests,
+            policy,
+            checkout,
+            objects: None,
+            answers: manifests.iter().map(|_| None).collect(),
+        })
     }
 
     fn run(&mut self) -> Result<()> {
@@ -145,7 +156,7 @@ impl<'a> Group<'a> {
         let mut ready = self.fetch()?;
         let _lock = self.checkout.lock()?;
         if self.checkout.exists() {
-            self.enter()?;
+            self.objects = enter(&self.checkout)?;
         }
         let targets = self.plan(&mut ready)?;
         self.show(targets)
@@ -221,25 +232,16 @@ impl<'a> Group<'a> {
         Want { pin, slice: manifest.slice.clone() }
     }
 
-    /// Makes an existing checkout fit for work: nobody else's configuration, no change half done, HEAD and index whole.
-    fn enter(&mut self) -> Result<()> {
-        enter(&self.checkout)
-    }
-
     /// Decides for each slice what to do, with the lock held.
     fn plan(&mut self, ready: &mut Vec<(usize, Ready)>) -> Result<Vec<Target>> {
         let head = self.checkout.head().filter(|_| self.checkout.exists());
-        let mut objects = match &head {
-            Some(_) => Some(self.checkout.objects()?),
-            None => None,
-        };
         let mut targets = Vec::new();
         for (index, ready) in ready.drain(..) {
             let manifest = self.manifests[index];
             let before = shown_pin(&self.checkout, manifest);
             let head_in_place = checkout::is_at_pin(&self.checkout.dir, manifest) || self.checkout.shown() == head;
             let (mut changes, mut same_files) = (Vec::new(), false);
-            if let (Some(head), Some(objects)) = (&head, &mut objects) {
+            if let (Some(head), Some(objects)) = (&head, &mut self.objects) {
                 let needs_look = before.as_ref() != Some(&ready.commit) || matches!(self.policy, Policy::Reset { .. });
                 if before.is_some() && needs_look {
                     changes = pending(&self.checkout, &manifest.slice)?;
@@ -267,7 +269,8 @@ impl<'a> Group<'a> {
     fn show(&mut self, targets: Vec<Target>) -> Result<()> {
         let moving: Vec<&Target> = targets.iter().filter(|target| !target.steps.is_empty()).collect();
         if !moving.is_empty() {
-            self.change(&moving)?;
+            let objects = self.objects.take();
+            self.change(&moving, objects)?;
         }
         for target in targets {
             let manifest = self.manifests[target.index];
@@ -287,7 +290,7 @@ impl<'a> Group<'a> {
         Ok(())
     }
 
-    fn change(&self, targets: &[&Target]) -> Result<()> {
+    fn change(&self, targets: &[&Target], mut objects: Option<Objects>) -> Result<()> {
         let checkout = &self.checkout;
         let exists = checkout.exists();
         let mut slices = if exists { checkout.slices() } else { Slices::new() };
@@ -305,7 +308,7 @@ impl<'a> Group<'a> {
             put_back.extend(target.pending.iter().map(|change| change.path.clone()));
         }
         let head = checkout.head().filter(|_| exists);
-        let to = self.head_for(&slices, targets, head.as_ref())?;
+        let to = self.head_for(objects.as_mut(), &slices, targets, head.as_ref())?;
         let transition = Transition {
             operation: if matches!(self.policy, Policy::Reset { .. }) { "reset" } else { "restore" },
             from: head.clone().unwrap_or_else(|| to.clone()),
@@ -334,12 +337,18 @@ impl<'a> Group<'a> {
     }
 
     /// The commit to show. The tag form shows the tag's commit itself, where other tools look for it.
-    fn head_for(&self, slices: &Slices, targets: &[&Target], current: Option<&Oid>) -> Result<Oid> {
+    fn head_for(
+        &self,
+        objects: Option<&mut Objects>,
+        slices: &Slices,
+        targets: &[&Target],
+        current: Option<&Oid>,
+    ) -> Result<Oid> {
         let manifest = self.manifests[targets[0].index];
         if matches!(manifest.form, Form::Tag { .. }) || (current.is_none() && slices.len() == 1) {
             return Ok(targets[0].ready.commit.clone());
         }
-        head_for(&self.checkout, slices, current)
+        head_for(&self.checkout, objects, slices, current)
     }
 
     fn tag(&self, target: &Target) -> Option<(String, String, String)> {
@@ -347,75 +356,4 @@ impl<'a> Group<'a> {
         let object = target.ready.tag.clone().unwrap_or_else(|| target.ready.commit.clone());
         Some((name.to_string(), object.to_string(), target.ready.commit.to_string()))
     }
-}
-
-/// The commit that shows all slices, written into the checkout's own objects if it is a composite.
-pub fn head_for(checkout: &Checkout, slices: &Slices, current: Option<&Oid>) -> Result<Oid> {
-    let own_objects = checkout.git_dir.join("objects");
-    let mut writer = checkout.store.with_objects_of(&own_objects);
-    if own_objects.is_dir() {
-        writer.place.write_objects = Some(own_objects);
-        writer.place.also_objects = vec![checkout.store.objects_dir()];
-    }
-    let mut objects = writer.objects()?;
-    composite::head_for(&writer, &mut objects, slices, current)
-}
-
-/// Makes an existing checkout fit for work, under its lock: nobody else's configuration, no change half done, HEAD,
-/// index and objects whole. One that cannot be mended is set aside.
-pub fn enter(checkout: &Checkout) -> Result<()> {
-    checkout.check_is_ours()?;
-    if checkout.head().is_none() {
-        match checkout.shown() {
-            Some(shown) => checkout.record(&shown, &Slices::new(), None)?,
-            None => return apply::set_aside(checkout),
-        }
-    }
-    if !checkout.has_our_config() {
-        checkout.adopt()?;
-    }
-    borrow(checkout)?;
-    let Some(head) = checkout.head() else { return Ok(()) };
-    let index = checkout.git_dir.join("index");
-    if std::fs::metadata(&index).map_or(0, |meta| meta.len()) == 0 && !crate::store::journal::exists(&checkout.git_dir)
-    {
-        apply::rebuild_index(checkout, &head)?;
-    }
-    apply::recover(checkout)
-}
-
-/// Makes the store's objects visible, downloading those of the shown pins again when the store was deleted or moved.
-fn borrow(checkout: &Checkout) -> Result<()> {
-    let slices = checkout.slices();
-    checkout.borrow_from_store()?;
-    let mut commits: Vec<&Oid> = slices.values().collect();
-    let head = checkout.head();
-    commits.extend(&head);
-    commits.sort();
-    commits.dedup();
-    let trees: Vec<String> = commits.iter().map(|commit| format!("{commit}^{{tree}}")).collect();
-    let here = checkout.store.exists() && checkout.objects()?.infos(&trees)?.iter().all(Option::is_some);
-    if !here {
-        let wants: Vec<Want> = slices.into_iter().map(|(slice, pin)| Want { pin: Pin::Commit(pin), slice }).collect();
-        checkout.store.ensure(&wants, None)?.into_iter().collect::<Result<Vec<_>>>()?;
-        checkout.borrow_from_store()?;
-    }
-    Ok(())
-}
-
-/// The pin that a slice is shown at; a checkout of the tag form shows nothing but its one slice.
-pub fn shown_pin(checkout: &Checkout, manifest: &Manifest) -> Option<Oid> {
-    match manifest.form {
-        Form::Branch { .. } => checkout.pin(&manifest.slice),
-        Form::Tag { .. } => checkout.head(),
-    }
-}
-
-/// The pending changes of a slice, without those of slices that lie inside it.
-pub fn pending(checkout: &Checkout, slice: &RepoPath) -> Result<Vec<Change>> {
-    let inner: Vec<RepoPath> =
-        checkout.slices().into_keys().filter(|other| other != slice && slice.holds(other.as_str())).collect();
-    let mut changes = checkout.repo.status(&[slice])?;
-    changes.retain(|change| slice.holds(&change.path) && !inner.iter().any(|inner| inner.holds(&change.path)));
-    Ok(changes)
 }

@@ -1,0 +1,108 @@
+//! Entering a checkout: before a command works in one it is checked and mended, and what it shows is read.
+
+use super::apply;
+use crate::error::Result;
+use crate::git::objects::Objects;
+use crate::git::parse::Change;
+use crate::manifest::{Form, Manifest, Pin};
+use crate::names::{Oid, RepoPath};
+use crate::store::checkout::Checkout;
+use crate::store::composite::{self, Slices};
+use crate::store::{Want, journal};
+
+/// The commit that shows all slices, written into the checkout's own objects if it is a composite.
+pub fn head_for(
+    checkout: &Checkout,
+    objects: Option<&mut Objects>,
+    slices: &Slices,
+    current: Option<&Oid>,
+) -> Result<Oid> {
+    let own_objects = checkout.git_dir.join("objects");
+    let mut writer = checkout.store.with_objects_of(&own_objects);
+    if own_objects.is_dir() {
+        writer.place.write_objects = Some(own_objects);
+        writer.place.also_objects = vec![checkout.store.objects_dir()];
+    }
+    match objects {
+        Some(objects) => composite::head_for(&writer, objects, slices, current),
+        None => composite::head_for(&writer, &mut writer.objects()?, slices, current),
+    }
+}
+
+/// Makes an existing checkout fit for work, under its lock: nobody else's configuration, no change half done, HEAD,
+/// index and objects whole. One that cannot be mended is set aside, and `None` returned.
+pub fn enter(checkout: &Checkout) -> Result<Option<Objects>> {
+    if !mend_files(checkout)? {
+        return Ok(None);
+    }
+    let mut objects = checkout.objects()?;
+    if !checkout.store.exists() || !has_shown_commits(checkout, &mut objects)? {
+        // The store was deleted, or the cache directory is another one now.
+        let slices = checkout.slices().into_iter();
+        let wants: Vec<Want> = slices.map(|(slice, pin)| Want { pin: Pin::Commit(pin), slice }).collect();
+        checkout.store.ensure(&wants, None)?.into_iter().collect::<Result<Vec<_>>>()?;
+        checkout.borrow_from_store()?;
+        objects = checkout.objects()?;
+    }
+    mend_work_tree(checkout)?;
+    Ok(Some(objects))
+}
+
+/// As [`enter`], without looking whether the objects are there: one process less, for those who find out anyway.
+pub fn enter_quickly(checkout: &Checkout) -> Result<()> {
+    if mend_files(checkout)? { mend_work_tree(checkout) } else { Ok(()) }
+}
+
+/// Whether the git directory is ours and has a HEAD, mended if need be.
+fn mend_files(checkout: &Checkout) -> Result<bool> {
+    checkout.check_is_ours()?;
+    if checkout.head().is_none() {
+        match checkout.shown() {
+            Some(shown) => checkout.record(&shown, &Slices::new(), None)?,
+            None => {
+                apply::set_aside(checkout)?;
+                return Ok(false);
+            }
+        }
+    }
+    if !checkout.has_our_config() {
+        checkout.adopt()?;
+    }
+    checkout.borrow_from_store()?;
+    Ok(true)
+}
+
+/// Completes what was interrupted, and makes an index that is gone anew.
+fn mend_work_tree(checkout: &Checkout) -> Result<()> {
+    let index = checkout.git_dir.join("index");
+    let empty = std::fs::metadata(&index).map_or(0, |meta| meta.len()) == 0;
+    if let Some(head) = checkout.head().filter(|_| empty && !journal::exists(&checkout.git_dir)) {
+        apply::rebuild_index(checkout, &head)?;
+    }
+    apply::recover(checkout)
+}
+
+fn has_shown_commits(checkout: &Checkout, objects: &mut Objects) -> Result<bool> {
+    let mut commits: Vec<Oid> = checkout.slices().into_values().chain(checkout.head()).collect();
+    commits.sort();
+    commits.dedup();
+    let trees: Vec<String> = commits.iter().map(|commit| format!("{commit}^{{tree}}")).collect();
+    Ok(objects.infos(&trees)?.iter().all(Option::is_some))
+}
+
+/// The pin that a slice is shown at; a checkout of the tag form shows nothing but its one slice.
+pub fn shown_pin(checkout: &Checkout, manifest: &Manifest) -> Option<Oid> {
+    match manifest.form {
+        Form::Branch { .. } => checkout.pin(&manifest.slice),
+        Form::Tag { .. } => checkout.head(),
+    }
+}
+
+/// The pending changes of a slice, without those of slices that lie inside it.
+pub fn pending(checkout: &Checkout, slice: &RepoPath) -> Result<Vec<Change>> {
+    let inner: Vec<RepoPath> =
+        checkout.slices().into_keys().filter(|other| other != slice && slice.holds(other.as_str())).collect();
+    let mut changes = checkout.repo.status(&[slice])?;
+    changes.retain(|change| slice.holds(&change.path) && !inner.iter().any(|inner| inner.holds(&change.path)));
+    Ok(changes)
+}
