@@ -135,7 +135,13 @@ const PATTERNS: &[(Failure, &[&str])] = &[
     ),
     (
         Failure::LocalLock,
-        &[".lock': file exists", "could not lock config file", "could not write index", "shallow file has changed"],
+        &[
+            ".lock': file exists",
+            "could not lock config file",
+            "could not write index",
+            "shallow file has changed",
+            "could not parse commit",
+        ],
     ),
     (
         Failure::MissingRef,
@@ -270,6 +276,8 @@ mod tests {
             ),
             ("fatal: Unable to create '/x/.git/shallow.lock': File exists.", Failure::LocalLock),
             ("fatal: shallow file has changed since we read it", Failure::LocalLock),
+            // Another process is fetching just now: its commit is here, and its note that the history is not comes next.
+            ("error: Could not read 12\nerror: could not parse commit 12", Failure::LocalLock),
             ("! [rejected] main -> main (fetch first)", Failure::RefRace),
             ("! [rejected] x -> y (stale info)", Failure::RefRace),
             ("! [remote rejected] x -> y (cannot lock ref 'refs/heads/y': is at a but expected b)", Failure::RefRace),

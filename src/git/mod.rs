@@ -29,12 +29,21 @@ pub enum Signature<'a> {
     Fixed,
 }
 
+/// What the server leaves out, if it can.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filter {
+    /// File contents.
+    NoBlobs,
+    /// Nothing that is of a size to be a recording. Still a filter: git takes the pack as one that refers to objects
+    /// elsewhere, and does not start `rev-list` to walk it.
+    Nothing,
+}
+
 /// What to fetch in one call.
 pub struct FetchRequest {
     /// Refspecs or object ids.
     pub wants: Vec<String>,
-    /// Leave file contents out where the server can.
-    pub without_blobs: bool,
+    pub filter: Filter,
     /// Commits arrive without their history; off when `wants` are blobs.
     pub shallow: bool,
 }
@@ -55,17 +64,18 @@ impl Repo {
 
     /// `git fetch` of exactly what is asked for, into the object database; no refs but those in the refspecs.
     pub fn fetch(&self, url: &RemoteUrl, request: &FetchRequest) -> Result<Output> {
-        let mut call = self
+        let filter = match request.filter {
+            Filter::NoBlobs => "blob:none",
+            Filter::Nothing => "blob:limit=1g",
+        };
+        let call = self
             .call(["fetch", "--progress", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance"])
             .args(request.shallow.then_some("--depth=1"))
-            .remote(url);
-        if request.without_blobs {
+            .args([format!("--filter={filter}")])
             // Said here and not in the store's file: for everything else a missing object must simply be missing.
-            call = call
-                .args(["--filter=blob:none"])
-                .config(&format!("remote.{REMOTE}.promisor"), "true")
-                .config(&format!("remote.{REMOTE}.partialclonefilter"), "blob:none");
-        }
+            .config(&format!("remote.{REMOTE}.promisor"), "true")
+            .config(&format!("remote.{REMOTE}.partialclonefilter"), filter)
+            .remote(url);
         call.args(["--stdin", REMOTE]).stdin(request.wants.join("\n") + "\n").run_with_retries()
     }
 

@@ -389,6 +389,8 @@ impl Push<'_> {
         let repo = self.writer();
         let mut tries = 1;
         loop {
+            // Another process may have fetched commits whose history is not here.
+            self.checkout.borrow_from_store()?;
             repo.git.report().phase(&format!("pushing to `{}`", store.name()));
             let (answer, output) = repo.push(store.url(), commit, to, expected)?;
             if output.succeeded() && matches!(answer, PushAnswer::Taken | PushAnswer::UpToDate) {

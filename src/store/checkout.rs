@@ -1,5 +1,6 @@
 //! Checkouts: where they are, what they show (read without any process), and whether git may be run in one.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -217,14 +218,13 @@ impl Checkout {
     pub fn borrow_from_store(&self) -> Result<()> {
         let alternates = format!("{}\n", self.store.objects_dir().display());
         self.write_if_different("objects/info/alternates", alternates.as_bytes())?;
-        let mut shallow = std::fs::read(self.git_dir.join("shallow")).unwrap_or_default();
-        for line in self.store.shallow().split_inclusive(|&b| b == b'\n') {
-            if !shallow.split_inclusive(|&b| b == b'\n').any(|known| known == line) {
-                shallow.extend(line);
-            }
-        }
-        if !shallow.is_empty() {
-            self.write_if_different("shallow", &shallow)?;
+        let own = std::fs::read_to_string(self.git_dir.join("shallow")).unwrap_or_default();
+        let stores = self.store.shallow();
+        let all: BTreeSet<&str> = own.lines().chain(stores.lines()).collect();
+        if !all.is_empty() {
+            let mut text: String = all.into_iter().collect::<Vec<_>>().join("\n");
+            text.push('\n');
+            self.write_if_different("shallow", text.as_bytes())?;
         }
         Ok(())
     }

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{AtPath, Error, Kind, Result};
 use crate::git::failure::Failure;
 use crate::git::objects::Objects;
-use crate::git::{FetchRequest, Git, Output, Place, Repo, parse};
+use crate::git::{FetchRequest, Filter, Git, Output, Place, Repo, parse};
 use crate::manifest::Pin;
 use crate::names::{Oid, RefName, RemoteUrl, RepoPath};
 use crate::settings::Limits;
@@ -112,8 +112,8 @@ impl Store {
     }
 
     /// The commits without history, which a checkout has to know too.
-    pub fn shallow(&self) -> Vec<u8> {
-        std::fs::read(self.dir.join("shallow")).unwrap_or_default()
+    pub fn shallow(&self) -> String {
+        std::fs::read_to_string(self.dir.join("shallow")).unwrap_or_default()
     }
 
     /// The store as a place for git, seeing the objects of a checkout too.
@@ -155,9 +155,9 @@ impl Store {
             Some(objects) => self.with_objects_of(objects),
             None => self.repo.clone(),
         };
-        let mut objects = if self.exists() { Some(repo.objects()?) } else { None };
-        if let Some(objects) = &mut objects {
-            work.look(objects)?;
+        let mut objects = None;
+        if self.exists() {
+            work.look(objects.insert(repo.objects()?))?;
             if work.done() {
                 return Ok(work.results());
             }
@@ -165,43 +165,55 @@ impl Store {
         if self.access.offline {
             return Err(self.not_here_while_offline(&work));
         }
-        self.create()?;
+        self.make_stores_folder()?;
         let _lock = Lock::take(&self.dir.with_extension("lock"), &self.access.patience, self.repo.git.report())?;
-        self.create()?;
+        let is_new = self.create()?;
         lock::remove_stale_git_locks(&self.dir)?;
         work.find_tips()?;
         let mut objects = match objects {
             Some(objects) => objects,
             None => repo.objects()?,
         };
-        // Looks again first: whoever had the lock may have fetched it for us.
-        work.fetch_commits(&mut objects)?;
-        work.fetch_blobs(&mut objects)?;
+        // Looks again: whoever had the lock may have fetched it for us.
+        let lacking = if is_new { work.all_commits() } else { work.look(&mut objects)? };
+        let lacking = work.fetch_commits(&mut objects, lacking)?;
+        work.fetch_blobs(&mut objects, lacking)?;
         Ok(work.results())
     }
 
-    /// Makes the empty repository beside its place and renames it there.
-    fn create(&self) -> Result<()> {
+    fn make_stores_folder(&self) -> Result<()> {
+        let stores = self.dir.parent().unwrap_or(&self.dir);
+        std::fs::create_dir_all(stores)
+            .at("create", stores)
+            .map_err(|e| e.hint("name another cache directory with `ASSETS_CACHE_DIR`"))
+    }
+
+    fn fetch(&self, mut request: FetchRequest) -> Result<Output> {
+        request.wants.sort();
+        request.wants.dedup();
+        self.repo.fetch(&self.url, &request)
+    }
+
+    /// Makes the empty repository beside its place and renames it there; whether it was not there yet.
+    fn create(&self) -> Result<bool> {
         if self.exists() {
-            return Ok(());
+            return Ok(false);
         }
+        self.make_stores_folder()?;
         if self.dir.exists() {
             self.set_aside()?;
         }
         let stores = self.dir.parent().unwrap_or(&self.dir);
-        std::fs::create_dir_all(stores)
-            .at("create", stores)
-            .map_err(|e| e.hint("name another cache directory with `ASSETS_CACHE_DIR`"))?;
         let building = tempfile::Builder::new().prefix(".new-").tempdir_in(stores).at("write into", stores)?;
         git_dir::create(building.path(), CONFIG, "ref: refs/heads/none\n")?;
         match std::fs::rename(building.path(), &self.dir) {
             Ok(()) => {
                 // It is no longer where its guard would delete it.
                 let _ = building.keep();
-                Ok(())
+                Ok(true)
             }
             // Another process was faster.
-            Err(_) if self.exists() => Ok(()),
+            Err(_) if self.exists() => Ok(false),
             Err(e) => Err(e).at("create", &self.dir),
         }
     }
@@ -386,40 +398,43 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// What is lacking in a store that holds nothing yet.
+    fn all_commits(&self) -> Vec<(usize, Lacking)> {
+        self.open().map(|(index, _)| (index, Lacking::Commit)).collect()
+    }
+
     /// Fetches the commits that are lacking, with their trees; with all their files where pins are tags, because such
-    /// commits hold one package.
-    fn fetch_commits(&mut self, objects: &mut Objects) -> Result<()> {
-        for without_blobs in [true, false] {
+    /// commits hold one package. Returns what is lacking then.
+    fn fetch_commits(
+        &mut self,
+        objects: &mut Objects,
+        mut lacking: Vec<(usize, Lacking)>,
+    ) -> Result<Vec<(usize, Lacking)>> {
+        for filter in [Filter::NoBlobs, Filter::Nothing] {
             loop {
-                let wanted: Vec<(usize, String)> = self
-                    .look(objects)?
-                    .into_iter()
+                let wanted: Vec<(usize, String)> = lacking
+                    .iter()
                     .filter(|(index, lacks)| {
-                        matches!(lacks, Lacking::Commit)
-                            && without_blobs != matches!(self.wants[*index].pin, Pin::Tag(_))
+                        let open = self.ready[*index].is_none() && matches!(lacks, Lacking::Commit);
+                        open && (filter == Filter::Nothing) == matches!(self.wants[*index].pin, Pin::Tag(_))
                     })
-                    .map(|(index, _)| (index, self.refspec(&self.wants[index].pin)))
+                    .map(|(index, _)| (*index, self.refspec(&self.wants[*index].pin)))
                     .collect();
                 if wanted.is_empty() {
                     break;
                 }
                 self.store.repo.git.report().phase(&format!("fetching from `{}`", self.store.name));
-                let mut wants: Vec<String> = wanted.iter().map(|(_, refspec)| refspec.clone()).collect();
-                wants.sort();
-                wants.dedup();
-                let output =
-                    self.store.repo.fetch(&self.store.url, &FetchRequest { wants, without_blobs, shallow: true })?;
+                let wants = wanted.iter().map(|(_, refspec)| refspec.clone()).collect();
+                let output = self.store.fetch(FetchRequest { wants, filter, shallow: true })?;
                 if output.succeeded() {
+                    lacking = self.look(objects)?;
                     break;
                 }
                 // Git names the first ref or commit that is not there: the others are asked for again.
-                let named: Vec<usize> = wanted
-                    .iter()
-                    .filter(|(_, refspec)| {
-                        refspec.trim_start_matches('+').split(':').any(|name| output.stderr.contains(name))
-                    })
-                    .map(|(index, _)| *index)
-                    .collect();
+                let is_named =
+                    |refspec: &str| refspec.trim_start_matches('+').split(':').any(|name| output.stderr.contains(name));
+                let named: Vec<usize> =
+                    wanted.iter().filter(|(_, refspec)| is_named(refspec)).map(|(index, _)| *index).collect();
                 if output.failure() != Failure::MissingRef || named.is_empty() {
                     return Err(self.store.remote_error(output, "fetch from"));
                 }
@@ -429,11 +444,10 @@ impl Work<'_> {
                 }
             }
         }
-        Ok(())
+        Ok(lacking)
     }
 
-    fn fetch_blobs(&mut self, objects: &mut Objects) -> Result<()> {
-        let lacking = self.look(objects)?;
+    fn fetch_blobs(&mut self, objects: &mut Objects, lacking: Vec<(usize, Lacking)>) -> Result<()> {
         let mut wants: Vec<String> = Vec::new();
         for (_, lacks) in &lacking {
             if let Lacking::Blobs(blobs) = lacks {
@@ -443,12 +457,8 @@ impl Work<'_> {
         if wants.is_empty() {
             return Ok(());
         }
-        wants.sort();
-        wants.dedup();
-        let report = self.store.repo.git.report();
-        report.phase(&format!("fetching {} files from `{}`", wants.len(), self.store.name));
-        let output =
-            self.store.repo.fetch(&self.store.url, &FetchRequest { wants, without_blobs: true, shallow: false })?;
+        self.store.repo.git.report().phase(&format!("fetching {} files from `{}`", wants.len(), self.store.name));
+        let output = self.store.fetch(FetchRequest { wants, filter: Filter::NoBlobs, shallow: false })?;
         if !output.succeeded() {
             return Err(self.store.remote_error(output, "fetch files from"));
         }
