@@ -8,7 +8,7 @@
 //! and through a proxy that adds round trips and a line rate. What is compared is run in turn
 //! within one run, so compare ratios. The page cache is warm, the disk is real.
 //!
-//! - *limit*: one request for a tar of exactly the needed files, unpacked while it comes
+//! - *limit*: one request for a tar of exactly the needed files, unpacked while it comes (`curl | tar`)
 //! - *today*: the git commands of the test proxy that `assets` replaces, without the proxy itself
 //! - *git*: the git processes that the program started / and all that came of them
 //!
@@ -454,9 +454,15 @@ fn expect_push(repo: &Path) -> Result<(), Failure> {
     Err("the remote has no new ref".into())
 }
 
-/// Fetches a compressed tar with one request and unpacks it while it comes.
+/// Fetches a compressed tar with one request and unpacks it while it comes: `curl | tar`, as a script would, or where
+/// there is no curl without one.
 fn unpack(port: u16, target: &str, folder: &Path) -> Result<(), Failure> {
     fs::create_dir_all(folder)?;
+    if which::which("curl").is_ok() {
+        let mut script = Command::new("sh");
+        script.args(["-c", "curl -sf \"$0\" | tar xz -C \"$1\""]);
+        return execute(script.arg(format!("http://127.0.0.1:{port}{target}")).arg(folder)).map(drop);
+    }
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(Duration::from_secs(60)))?;

@@ -5,24 +5,24 @@ use std::time::UNIX_EPOCH;
 
 use super::exec::Git;
 use crate::error::{Error, Result};
+use crate::store::git_dir::write_atomically;
 
 /// The oldest git that is supported, because it is the oldest that the tests run with. (`cat-file --batch-command`,
 /// without which nothing works, came with 2.36.)
 pub const OLDEST: (u32, u32) = (2, 39);
 
-/// Refuses a git that is too old. The answer is remembered in `cache` for this very program file, so that
-/// `git --version` runs once per installed git and not once per command.
+/// Whether this very program file was found to be new enough before, so that `git --version` runs once per installed
+/// git and not once per command.
+pub fn is_remembered(git: &Git, cache: &Path) -> bool {
+    let remembered = std::fs::read_to_string(cache.join(REMEMBERED)).ok();
+    remembered.is_some() && remembered == identity(git.program())
+}
+
+/// Refuses a git that is too old, and remembers in `cache` one that is not.
 ///
 /// # Errors
 /// When git is older than [`OLDEST`], cannot be started, or does not say its version.
 pub fn check(git: &Git, cache: &Path) -> Result<()> {
-    let identity = identity(git.program());
-    let remembered = cache.join("git-version");
-    if let (Some(identity), Ok(text)) = (&identity, std::fs::read_to_string(&remembered))
-        && text == *identity
-    {
-        return Ok(());
-    }
     let line = git.version()?;
     let (oldest_major, oldest_minor) = OLDEST;
     let version = parse(&line).ok_or_else(|| {
@@ -35,12 +35,15 @@ pub fn check(git: &Git, cache: &Path) -> Result<()> {
             .cause(format!("`{}` is {}", git.program().display(), crate::names::printable(&line)))
             .hint("install a newer git and put it first on `PATH`; check with `git --version`"));
     }
-    if let Some(identity) = identity {
+    if let Some(identity) = identity(git.program()) {
         // Only saves a process next time: not worth failing for.
-        let _ = std::fs::create_dir_all(cache).and_then(|()| std::fs::write(&remembered, identity));
+        let _ = write_atomically(&cache.join(REMEMBERED), identity.as_bytes(), false);
     }
     Ok(())
 }
+
+/// The file in the cache directory that remembers the last good git.
+const REMEMBERED: &str = "git-version";
 
 /// What tells this program file from another or an updated one.
 fn identity(program: &Path) -> Option<String> {

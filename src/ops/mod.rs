@@ -9,12 +9,13 @@ pub mod push;
 pub mod restore;
 pub mod stash;
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::git::{Git, Identity, parse, version};
 use crate::manifest::{Form, Manifest, locate};
 use crate::report::Report;
@@ -44,24 +45,58 @@ pub struct Context {
     /// The command as others see it while it holds a lock.
     pub title: String,
     git: OnceCell<Git>,
+    version: RefCell<Option<Version>>,
+}
+
+/// What is known about the version of a git that is not known to be good.
+enum Version {
+    Asked(JoinHandle<Result<()>>),
+    Bad(Error),
 }
 
 impl Context {
     pub fn new(environment: Environment, report: Arc<dyn Report>, base: PathBuf, title: String) -> Context {
-        Context { environment, report, offline: false, lock_timeout: None, base, title, git: OnceCell::new() }
+        Context {
+            environment,
+            report,
+            offline: false,
+            lock_timeout: None,
+            base,
+            title,
+            git: OnceCell::new(),
+            version: RefCell::new(None),
+        }
     }
 
-    /// The git of this machine, looked for when it is first needed: the no-op path needs none.
-    ///
-    /// # Errors
-    /// When there is none, or it is too old.
-    pub fn git(&self) -> Result<&Git> {
+    /// The git of this machine, looked for when it is first needed: the no-op path needs none. Whether it is new enough
+    /// is found out beside the first fetch; [`Context::vouch_for_git`] says so before anything is changed.
+    fn git(&self) -> Result<&Git> {
         if let Some(git) = self.git.get() {
             return Ok(git);
         }
         let git = Git::find(&self.environment, self.report.clone())?;
-        version::check(&git, &self.environment.cache_dir)?;
+        if !version::is_remembered(&git, &self.environment.cache_dir) {
+            let (git, cache) = (git.clone(), self.environment.cache_dir.clone());
+            *self.version.borrow_mut() = Some(Version::Asked(std::thread::spawn(move || version::check(&git, &cache))));
+        }
         Ok(self.git.get_or_init(|| git))
+    }
+
+    /// Waits for the answer whether git is new enough.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn vouch_for_git(&self) -> Result<()> {
+        let Some(answer) = self.version.borrow_mut().take() else { return Ok(()) };
+        let answer = match answer {
+            Version::Asked(thread) => {
+                thread.join().unwrap_or_else(|_| Err(Error::failed("cannot tell the version of git")))
+            }
+            Version::Bad(error) => Err(error),
+        };
+        // Said again to whoever asks next.
+        *self.version.borrow_mut() = answer.as_ref().err().cloned().map(Version::Bad);
+        answer
     }
 
     /// The manifest that a path of the command line means.
@@ -90,8 +125,15 @@ impl Context {
         Ok(join(&dir, manifest.prefix.as_str()))
     }
 
-    /// The checkout of a manifest, whether it exists or not.
+    /// The checkout of a manifest, whether it exists or not, and a git that is new enough to work in it.
     pub fn checkout(&self, manifest: &Manifest) -> Result<Checkout> {
+        let checkout = self.checkout_before_vouching(manifest);
+        self.vouch_for_git()?;
+        checkout
+    }
+
+    /// As [`Context::checkout`], for a caller that first fetches and then calls [`Context::vouch_for_git`].
+    pub fn checkout_before_vouching(&self, manifest: &Manifest) -> Result<Checkout> {
         let git = self.git()?;
         let url = manifest.assets_repo.url(code_repo_uses_ssh(&manifest.code_repo));
         let access = Access {

@@ -134,7 +134,7 @@ struct Target {
 impl<'a> Group<'a> {
     fn new(context: &'a Context, manifests: &'a [&'a Manifest], policy: Policy) -> Result<Group<'a>> {
         let first = manifests.first().ok_or_else(|| Error::failed("no manifest"))?;
-        let checkout = context.checkout(first)?;
+        let checkout = context.checkout_before_vouching(first)?;
         Ok(Group {
             context,
             manifests,
@@ -153,7 +153,9 @@ impl<'a> Group<'a> {
         }
         // The network first, so that a failure there leaves everything as it was. Without the lock of the checkout:
         // others may go on working in it.
-        let mut ready = self.fetch()?;
+        let ready = self.fetch();
+        self.context.vouch_for_git()?;
+        let mut ready = ready?;
         let _lock = self.checkout.lock()?;
         if self.checkout.exists() {
             self.objects = enter(&self.checkout)?;
