@@ -63,7 +63,7 @@ impl Kind {
 }
 
 /// One failure: what failed, why, and what to do about it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Error {
     /// Decides the exit code.
     pub kind: Kind,
@@ -152,6 +152,9 @@ impl<T> AtPath<T> for io::Result<T> {
                 io::ErrorKind::ReadOnlyFilesystem => {
                     error.hint("name an assets folder on another disk with `PROXY_ASSETS_FOLDER`")
                 }
+                io::ErrorKind::NotADirectory => error.hint(
+                    "a file stands where a folder is needed; name another assets folder with `PROXY_ASSETS_FOLDER`",
+                ),
                 _ => error,
             }
         })

@@ -283,6 +283,11 @@ impl RemoteUrl {
         self.0.starts_with("ssh://") || (!self.0.contains("://") && !is_absolute_path(&self.0))
     }
 
+    /// Whether it is a path on this machine.
+    pub fn is_local(&self) -> bool {
+        self.0.starts_with("file://") || is_absolute_path(&self.0)
+    }
+
     /// A name that is the same for every spelling of one repository (scheme, user and `.git` left out).
     pub fn identity(&self) -> String {
         let text = &self.0;

@@ -198,6 +198,12 @@ fn number(name: &str) -> Result<Option<usize>> {
         .transpose()
 }
 
+/// Whether `ASSETS_JSON` asks for JSON, for the case that the command line cannot be read. As its flag reads it.
+pub fn json() -> bool {
+    let off = ["n", "no", "f", "false", "off", "0"];
+    text("ASSETS_JSON").is_some_and(|value| !off.contains(&value.to_lowercase().as_str()))
+}
+
 /// Whether `CI` says that nobody watches.
 pub fn in_ci() -> bool {
     text("CI").is_some_and(|value| value != "false" && value != "0")

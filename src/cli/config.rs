@@ -1,7 +1,8 @@
 //! `assets config locate` and `assets config show`.
 
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 
 use super::{PathArgs, Report, manifests};
 use crate::error::Result;
@@ -10,6 +11,10 @@ use crate::ops::Context;
 use crate::ui::Ui;
 
 #[derive(Args)]
+#[command(after_help = "\
+Examples:
+  assets config locate         where the recordings of the package you are in are
+  assets config show sdk/core  what its assets.json means")]
 pub struct ConfigArgs {
     #[command(subcommand)]
     command: ConfigCommand,
@@ -24,12 +29,20 @@ enum ConfigCommand {
 }
 
 #[derive(Args)]
+#[command(after_help = "\
+Examples:
+  assets config locate
+  assets config locate -a sdk/core/assets.json")]
 struct LocateArgs {
     #[command(flatten)]
     paths: PathArgs,
 }
 
 #[derive(Args)]
+#[command(after_help = "\
+Examples:
+  assets config show
+  assets config show --json sdk/core")]
 struct ShowArgs {
     #[command(flatten)]
     paths: PathArgs,
@@ -75,23 +88,42 @@ pub fn run(context: &Context, ui: &Ui, args: &ConfigArgs) -> Result<Report> {
     Ok(report)
 }
 
-/// The manifest as if every default stood in it.
-fn filled_in(manifest: &Manifest) -> Value {
-    let mut fields = json!({
-        "AssetsRepo": manifest.assets_repo_text,
-        "AssetsRepoPrefixPath": manifest.prefix.as_str(),
-    });
-    match &manifest.form {
-        Form::Branch { sha, branch, fallback } => {
-            fields["AssetsRepoId"] = json!(manifest.checkout_name());
-            fields["AssetsRepoBranch"] = json!(branch.as_str());
-            fields["AssetsRepoFallbackBranch"] = json!(fallback.as_str());
-            fields["SHA"] = json!(sha.as_ref().map_or("", |sha| sha.as_str()));
-        }
+/// The manifest as if every default stood in it, the keys in the order people write them.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct FilledIn<'a> {
+    assets_repo: &'a str,
+    assets_repo_prefix_path: &'a str,
+    #[serde(flatten)]
+    form: FilledInForm<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum FilledInForm<'a> {
+    #[serde(rename_all = "PascalCase")]
+    Branch {
+        assets_repo_id: String,
+        assets_repo_branch: &'a str,
+        assets_repo_fallback_branch: &'a str,
+        #[serde(rename = "SHA")]
+        sha: &'a str,
+    },
+    #[serde(rename_all = "PascalCase")]
+    Tag { tag_prefix: &'a str, tag: &'a str },
+}
+
+fn filled_in(manifest: &Manifest) -> FilledIn<'_> {
+    let form = match &manifest.form {
+        Form::Branch { sha, branch, fallback } => FilledInForm::Branch {
+            assets_repo_id: manifest.checkout_name(),
+            assets_repo_branch: branch.as_str(),
+            assets_repo_fallback_branch: fallback.as_str(),
+            sha: sha.as_ref().map_or("", |sha| sha.as_str()),
+        },
         Form::Tag { tag, prefix } => {
-            fields["TagPrefix"] = json!(prefix.as_str());
-            fields["Tag"] = json!(tag.as_ref().map_or("", |tag| tag.as_str()));
+            FilledInForm::Tag { tag_prefix: prefix.as_str(), tag: tag.as_ref().map_or("", |tag| tag.as_str()) }
         }
-    }
-    fields
+    };
+    FilledIn { assets_repo: &manifest.assets_repo_text, assets_repo_prefix_path: manifest.prefix.as_str(), form }
 }

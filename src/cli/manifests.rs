@@ -1,8 +1,9 @@
 //! Reading the manifests of a command line, and saying what stands in the way of one.
 
 use super::{PathArgs, Report};
-use crate::error::{Error, shell_word};
-use crate::manifest::Manifest;
+use crate::error::Error;
+use crate::manifest::{Form, Manifest};
+use crate::names::printable;
 use crate::ops::Context;
 use crate::ops::plan::Refusal;
 use crate::ui::Ui;
@@ -22,15 +23,20 @@ pub fn load(context: &Context, ui: &Ui, paths: &PathArgs, report: &mut Report) -
 
 /// A refusal that nobody resolved, as an error.
 pub fn refused(refusal: Refusal, manifest: &Manifest) -> Error {
-    let path = shell_word(&manifest.path);
+    let path = &manifest.argument;
     match refusal {
         Refusal::WouldLose { pending } | Refusal::MustAsk { pending } => {
-            Error::needs_person(format!("restoring `{}` would lose {}", manifest.path, changes(pending.len())))
-                .cause(list("pending changes:", &pending))
-                .hint(format!(
-                    "put them aside with `assets restore --stash {path}`; `assets stash pop {path}` brings them back"
-                ))
-                .hint(format!("or send them: `assets push {path}`"))
+            let error =
+                Error::needs_person(format!("restoring `{}` would lose {}", manifest.path, changes(pending.len())))
+                    .cause(list("pending changes:", &pending))
+                    .hint(format!(
+                        "put them aside with `assets restore --stash{path}`; `assets stash pop{path}` brings them back"
+                    ));
+            match manifest.form {
+                Form::Branch { .. } => error.hint(format!("or send them: `assets push{path}`")),
+                // A push in this form goes on the tag that is shown, so it is refused until the new one is.
+                Form::Tag { .. } => error,
+            }
         }
         Refusal::MustConfirm { pending } => Error::needs_person(format!(
             "reset drops {} of `{}` and needs a yes",
@@ -38,7 +44,7 @@ pub fn refused(refusal: Refusal, manifest: &Manifest) -> Error {
             manifest.path
         ))
         .cause(list("pending changes:", &pending))
-        .hint(format!("confirm with `assets reset -y {path}`")),
+        .hint(format!("confirm with `assets reset -y{path}`")),
         Refusal::Conflict { files } => Error::needs_person(format!(
             "{} of `{}` {} changed here and, differently, in `{}`",
             if files.len() == 1 { "1 file".to_string() } else { format!("{} files", files.len()) },
@@ -47,8 +53,8 @@ pub fn refused(refusal: Refusal, manifest: &Manifest) -> Error {
             manifest.repo_name()
         ))
         .cause(list("conflicts:", &files))
-        .hint(format!("to send yours for these files: `assets push --ours {path}`"))
-        .hint(format!("to take theirs: put yours aside with `assets reset {path}`, move the pin, and record again")),
+        .hint(format!("to send yours for these files: `assets push --ours{path}`"))
+        .hint(format!("to take theirs: put yours aside with `assets reset{path}`, move the pin, and record again")),
     }
 }
 
@@ -62,7 +68,8 @@ pub fn list(title: &str, lines: &[String]) -> String {
     const MOST: usize = 20;
     let mut text = title.to_string();
     for line in lines.iter().take(MOST) {
-        text.push_str(&format!("\n  {line}"));
+        // A name with a line break in it must not look like a line of ours.
+        text.push_str(&format!("\n  {}", printable(line).replace('\n', " ")));
     }
     if lines.len() > MOST {
         text.push_str(&format!("\n  and {} more", lines.len() - MOST));

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
+use clap::error::ErrorKind;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
@@ -107,20 +108,19 @@ struct PathArgs {
 struct Report {
     results: Vec<Value>,
     failures: Vec<Kind>,
+    shown: Option<Error>,
 }
 
 /// Runs a command line and returns the exit code.
 pub fn run(args: Vec<OsString>) -> u8 {
     interrupt::install();
     let args = legacy::modernise(args);
-    let wants_json = args.iter().any(|arg| arg == "--json");
+    let wants_json = args.iter().any(|arg| arg == "--json") || crate::settings::json();
     let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
         Err(error) if wants_json && error.use_stderr() => {
             let ui = Ui::new(Manners { json: true, ..Manners::default() });
-            let message = error.to_string();
-            let message = message.lines().next().unwrap_or_default().trim_start_matches("error: ");
-            return finish(&ui, "", Err(Error::usage(message)));
+            return finish(&ui, "", Err(usage_error(&error)));
         }
         Err(error) => {
             let _ = error.print();
@@ -144,6 +144,17 @@ pub fn run(args: Vec<OsString>) -> u8 {
     let name = cli.command.name();
     let result = context(global, &ui, &args).and_then(|context| cli.command.run(&context, &ui));
     finish(&ui, name, result)
+}
+
+/// A wrong command line, as an error of ours.
+fn usage_error(error: &clap::Error) -> Error {
+    let text = error.to_string();
+    let message = match error.kind() {
+        // Its text is the help.
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => "a command is missing",
+        _ => text.lines().next().unwrap_or_default().trim_start_matches("error: "),
+    };
+    Error::usage(message).hint("see `assets --help`")
 }
 
 impl Command {
@@ -180,13 +191,15 @@ impl PathArgs {
 
 impl Report {
     fn new() -> Report {
-        Report { results: Vec::new(), failures: Vec::new() }
+        Report { results: Vec::new(), failures: Vec::new(), shown: None }
     }
 
     /// Adds a failed manifest: shown at once, or in the JSON document.
     fn fail(&mut self, ui: &Ui, manifest: &str, error: &Error) {
-        if !ui.json() {
+        // What many packages have in common, such as a remote that is down or Ctrl-C, is said once.
+        if !ui.json() && self.shown.as_ref() != Some(error) {
             ui.error(error);
+            self.shown = Some(error.clone());
         }
         self.results.push(json!({"manifest": manifest, "state": "failed", "error": error_json(error)}));
         self.failures.push(error.kind);
@@ -212,7 +225,7 @@ fn finish(ui: &Ui, command: &str, result: Result<Report>) -> u8 {
     ui.progress.stop();
     let (report, error) = match result {
         Ok(report) => (report, None),
-        Err(error) => (Report { results: Vec::new(), failures: vec![error.kind] }, Some(error)),
+        Err(error) => (Report { failures: vec![error.kind], ..Report::new() }, Some(error)),
     };
     let worst = report.failures.iter().min_by_key(|kind| kind.precedence());
     let code = worst.map_or(0, |kind| kind.exit_code());

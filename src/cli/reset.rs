@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::{PathArgs, Report, manifests, restore};
 use crate::error::{Error, Result};
+use crate::interrupt;
 use crate::ops::plan::Refusal;
 use crate::ops::restore::{Policy, restore as apply};
 use crate::ops::{Context, Outcome};
@@ -31,6 +32,7 @@ pub fn run(context: &Context, ui: &Ui, args: &ResetArgs) -> Result<Report> {
     ui.progress.stop();
     for (manifest, answer) in manifests.iter().zip(answers) {
         let answer = match answer {
+            Ok(Outcome::Refused(Refusal::MustConfirm { .. })) if interrupt::raised() => Err(Error::interrupted()),
             Ok(Outcome::Refused(Refusal::MustConfirm { pending })) if ui.can_prompt() => {
                 ui.status(&manifests::list(
                     &format!("`{}` has {}:", manifest.path, manifests::changes(pending.len())),

@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{PathArgs, Report, manifests};
-use crate::error::{Error, Result, shell_word};
+use crate::error::{Error, Result};
 use crate::manifest::Manifest;
 use crate::names::{Oid, printable};
 use crate::ops::plan::{OnPending, Refusal};
@@ -85,9 +85,9 @@ pub fn show(ui: &Ui, report: &mut Report, manifest: &Manifest, answer: Result<Ou
             }
             if !restored.put_aside.is_empty() {
                 let what = manifests::changes(restored.put_aside.len());
-                let path = shell_word(&manifest.path);
+                let path = &manifest.argument;
                 ui.status(&format!("{} {what} of `{}`", if dropped { "dropped" } else { "put aside" }, manifest.path));
-                ui.hint(&format!("`assets stash pop {path}` brings them back"));
+                ui.hint(&format!("`assets stash pop{path}` brings them back"));
             }
             ui.data(&restored.root.to_string_lossy());
         }
@@ -103,6 +103,7 @@ fn ask(context: &Context, ui: &Ui, manifest: &Manifest, pending: &[String]) -> R
         manifest.path,
         manifests::changes(pending.len())
     );
+    crate::interrupt::check()?;
     ui.status(&manifests::list(&title, pending));
     loop {
         let answers = ["put them aside and restore", "keep them and stop", "show the diff"];

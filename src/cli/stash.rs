@@ -4,14 +4,19 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::{PathArgs, Report, manifests};
-use crate::error::{Error, Result, shell_word};
+use crate::error::{Error, Result};
 use crate::manifest::Manifest;
+use crate::names::printable;
 use crate::ops::Context;
 use crate::ops::enter::enter;
 use crate::ops::stash::{Entry, Popped, count, list, pop};
 use crate::ui::Ui;
 
 #[derive(Args)]
+#[command(after_help = "\
+Examples:
+  assets stash list           what was put aside for the package you are in
+  assets stash pop sdk/core   bring the newest changes back")]
 pub struct StashArgs {
     #[command(subcommand)]
     command: StashCommand,
@@ -26,12 +31,20 @@ enum StashCommand {
 }
 
 #[derive(Args)]
+#[command(after_help = "\
+Examples:
+  assets stash list
+  assets stash list --json sdk/core")]
 struct ListArgs {
     #[command(flatten)]
     paths: PathArgs,
 }
 
 #[derive(Args)]
+#[command(after_help = "\
+Examples:
+  assets stash pop
+  assets stash pop --ours sdk/core  also over files that have changed since")]
 struct PopArgs {
     #[command(flatten)]
     paths: PathArgs,
@@ -102,14 +115,14 @@ fn show_list(context: &Context, ui: &Ui, manifest: &Manifest, report: &mut Repor
 }
 
 fn bring_back(context: &Context, ui: &Ui, manifest: &Manifest, ours: bool, report: &mut Report) -> Result<()> {
-    let path = shell_word(&manifest.path);
+    let path = &manifest.argument;
     let checkout = context.checkout(manifest)?;
     if !checkout.exists() {
         return Err(Error::failed(format!(
             "`{}` is not restored, so nothing can be brought back into it",
             manifest.path
         ))
-        .hint(format!("restore it first: `assets restore {path}`")));
+        .hint(format!("restore it first: `assets restore{path}`")));
     }
     let _lock = checkout.lock()?;
     enter(&checkout)?;
@@ -123,14 +136,14 @@ fn bring_back(context: &Context, ui: &Ui, manifest: &Manifest, ours: bool, repor
             manifest.path
         ))
         .cause(manifests::list("nothing was changed; these are in the way:", &files))
-        .hint(format!("to take the stashed ones all the same: `assets stash pop --ours {path}`"))),
+        .hint(format!("to take the stashed ones all the same: `assets stash pop --ours{path}`"))),
         Popped::Back(entry) => {
             if ui.json() {
                 report.results.push(json!({"manifest": manifest.path, "state": "restored", "files": entry.files}));
             } else {
                 ui.status(&format!("brought back {} of `{}`", count(entry.files.len()), manifest.path));
                 for change in &entry.files {
-                    ui.data(&change.path);
+                    ui.data(&printable(&change.path).replace('\n', " "));
                 }
             }
             Ok(())

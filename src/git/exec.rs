@@ -241,6 +241,7 @@ impl<'a> Call<'a> {
             let pause = Duration::from_millis(fastrand::u64(most / 2..=most));
             self.git.report.phase(&format!("trying again in {:.1} s: {}", pause.as_secs_f32(), output.last_line()));
             sleep(pause)?;
+            self.git.report.phase(&format!("trying again (try {} of {})", tries + 1, retry.tries));
             tries += 1;
         }
     }

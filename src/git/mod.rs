@@ -183,7 +183,7 @@ impl Repo {
         let color = if color { "--color=always" } else { "--color=never" };
         // `info/attributes` calls everything binary, which recordings are for merges but not for eyes.
         let mut call = self
-            .call(["diff", "--text", "--no-ext-diff", "--no-textconv", "--stat", "--patch", color, "HEAD"])
+            .call(["diff", "--text", "--no-ext-diff", "--no-textconv", color, "HEAD"])
             .env("GIT_OPTIONAL_LOCKS", "0")
             .env("GIT_PAGER", "cat");
         if !below.is_root() {

@@ -5,24 +5,25 @@ use std::path::{Path, PathBuf};
 use super::FILE_NAME;
 use crate::error::{Error, Result, shell_word};
 
+/// How to find what to name instead.
+const OTHERS: &str =
+    "name an `assets.json` or a directory at or below one: `git ls-files ':(top,glob)**/assets.json'` lists them";
+
 /// Finds the manifest for `path`: the file itself, or for a directory the nearest `assets.json` in it or above it, not
 /// beyond the root of the code repo.
 ///
 /// # Errors
 /// When there is none; the error names every directory that was searched.
 pub fn manifest_for(path: &Path) -> Result<PathBuf> {
-    let start = dunce::canonicalize(path).map_err(|e| {
-        Error::usage(format!("there is no `{}`", path.display()))
-            .cause(e.to_string())
-            .hint("name an `assets.json` or a directory at or below one")
-    })?;
+    let start = dunce::canonicalize(path)
+        .map_err(|e| Error::usage(format!("there is no `{}`", path.display())).cause(e.to_string()).hint(OTHERS))?;
     if start.is_file() {
         if start.file_name().is_some_and(|name| name == FILE_NAME) {
             return Ok(start);
         }
         return Err(Error::usage(format!("`{}` is not a manifest", path.display()))
             .cause(format!("a manifest is a file named `{FILE_NAME}`"))
-            .hint("name an `assets.json` or a directory at or below one"));
+            .hint(OTHERS));
     }
     let mut searched = Vec::new();
     for folder in start.ancestors() {
@@ -60,14 +61,14 @@ fn not_found(start: &Path, searched: &[&Path]) -> Error {
         cause.push_str(&format!("\n  {}", folder.display()));
     }
     cause.push_str(&format!("\nthe last is {why}"));
-    let file = start.join(FILE_NAME);
-    Error::usage(format!("no `{FILE_NAME}` for `{}`", start.display()))
-        .cause(cause)
-        .hint("go to a package that has one, or name it: `assets restore sdk/core`")
-        .hint(format!(
-            "or make one: `echo '{{\"AssetsRepo\": \"owner/name\"}}' > {}`",
-            shell_word(&file.to_string_lossy())
-        ))
+    let error = Error::usage(format!("no `{FILE_NAME}` for `{}`", start.display())).cause(cause);
+    if !is_repo_root(last) {
+        return error.hint("go into a package of the code repo, or name one: `assets restore <path>`");
+    }
+    error.hint(OTHERS).hint(format!(
+        "or make one: `echo '{{\"AssetsRepo\": \"owner/name\"}}' > {}`",
+        shell_word(&start.join(FILE_NAME).to_string_lossy())
+    ))
 }
 
 #[cfg(test)]

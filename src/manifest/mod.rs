@@ -33,6 +33,8 @@ pub struct Manifest {
     /// What it selects in the assets repo.
     pub slice: RepoPath,
     pub form: Form,
+    /// What to name it by on a command line where the user stands: a space and a word for the shell, or nothing.
+    pub argument: String,
     id: Option<String>,
 }
 
@@ -84,10 +86,7 @@ impl Manifest {
         let code_repo = locate::code_repo_of(folder).ok_or_else(|| {
             Error::usage(format!("`{}` is not in a git repository", file.display()))
                 .cause("no directory above it holds `.git`, so its place in the assets repo is unknown")
-                .hint(format!(
-                    "run `git init` at the root of the code repo, then try again: `cd {}`",
-                    shell_word(&folder.to_string_lossy())
-                ))
+                .hint("in a container or an unpacked archive bring the `.git` of the code repo along; a new code repo is made with `git init` at its root")
         })?;
         let bytes = std::fs::read(file).at("read", file).map_err(|mut error| {
             error.kind = crate::error::Kind::Usage;
@@ -120,6 +119,17 @@ impl Manifest {
             Form::Tag { tag: Some(tag), .. } => Pin::Tag(tag.clone()),
             Form::Tag { .. } => Pin::Tip { branches: main(), default: true },
         }
+    }
+
+    /// What to do when the assets repo does not have the pin.
+    pub fn pin_advice(&self) -> String {
+        let keys = match self.pin() {
+            Pin::Commit(_) => "`SHA`",
+            Pin::Tip { default: false, .. } => "`AssetsRepoBranch` and `AssetsRepoFallbackBranch`",
+            _ => "`Tag`",
+        };
+        let file = shell_word(&format!(":/{}", self.path));
+        format!("check {keys} in `{}`; earlier values: `git log -p -- {file}`", self.path)
     }
 
     /// The key that holds the pin.
@@ -229,6 +239,7 @@ impl Place<'_> {
             assets_repo_text,
             prefix,
             form,
+            argument: format!(" {}", shell_word(self.path)),
             id,
         })
     }
@@ -262,8 +273,11 @@ fn default_name(fields: &read::Fields, key: &str, name: &str) -> Result<RefName>
 
 /// Checks a name for a folder directly below the assets folder.
 fn folder_name(text: &str) -> std::result::Result<String, String> {
+    if text.contains(['/', '\\']) {
+        return Err("cannot be the name of a folder: it is a path, which could leave the assets folder".into());
+    }
     if let Some(why) = component_problem(text) {
-        return Err(format!("cannot be the name of a folder, {why}"));
+        return Err(format!("cannot be the name of a folder: {}", why.replacen("which", "it", 1)));
     }
     if text.starts_with('.') || text.eq_ignore_ascii_case("breadcrumb") {
         return Err("is a name that the assets folder uses itself".into());
@@ -347,7 +361,7 @@ mod tests {
             ),
             (
                 "{\"AssetsRepo\": \"o/n\", \"AssetsRepoId\": \"../x\"}",
-                "`sdk/a/assets.json:1:39`: `AssetsRepoId` `../x` cannot be the name of a folder, which holds a character that Windows does not allow in names",
+                "`sdk/a/assets.json:1:39`: `AssetsRepoId` `../x` cannot be the name of a folder: it is a path, which could leave the assets folder",
             ),
             ("{\"AssetsRepo\" \"o/n\"}", "`sdk/a/assets.json:1:15`: this is not valid JSON"),
         ];

@@ -50,6 +50,21 @@ const KNOWN: &[&str] = &[
     "TagPrefix",
 ];
 
+/// A good value of a key of [`KNOWN`].
+fn example(key: &str) -> String {
+    let value = match key {
+        "AssetsRepo" => "owner/name",
+        "AssetsRepoPrefixPath" => "recordings",
+        "AssetsRepoId" => "owner.name",
+        "AssetsRepoBranch" => "auto/tables",
+        "AssetsRepoFallbackBranch" => "main",
+        "SHA" => "4e8e976b7839c1e9c6903f48106e48be76868a5d",
+        "TagPrefix" => "python/tables",
+        _ => "python/tables_1a2b3c4d5e",
+    };
+    format!("`\"{key}\": \"{value}\"`")
+}
+
 /// Reads the fields of a manifest; `file` is how messages call it.
 pub fn fields(text: &str, file: &str) -> Result<Fields> {
     let at = |offset: usize| place(text, offset);
@@ -76,7 +91,10 @@ pub fn fields(text: &str, file: &str) -> Result<Fields> {
                 .hint("the least it needs is `{\"AssetsRepo\": \"owner/name\"}`"));
         }
         Some(Value::Object(object)) => object,
-        Some(other) => return Err(refuse(at(skipped + other.range().start), "the manifest is not an object")),
+        Some(other) => {
+            return Err(refuse(at(skipped + other.range().start), "the manifest is not an object")
+                .hint("the least it needs is `{\"AssetsRepo\": \"owner/name\"}`"));
+        }
     };
     let mut fields = Fields { file: file.to_string(), fields: Vec::new(), whole: at(skipped + object.range.start) };
     for property in &object.properties {
@@ -88,7 +106,8 @@ pub fn fields(text: &str, file: &str) -> Result<Fields> {
         let place = at(skipped + property.value.range().start);
         let value = string_value(property);
         if value.is_none() && KNOWN.contains(&key.as_str()) {
-            return Err(refuse(place, &format!("`{key}` is not a string")));
+            return Err(refuse(place, &format!("`{key}` is not a string"))
+                .hint(format!("write it in double quotes, for example {}", example(&key))));
         }
         fields.fields.push(Field { key, value, place });
     }
@@ -112,7 +131,13 @@ impl Fields {
         let Some(text) = self.text(key) else { return Ok(None) };
         parse(&text).map(Some).map_err(|why| {
             let (line, column) = self.place(key);
-            Error::usage(format!("`{}:{line}:{column}`: `{key}` `{}` {why}", self.file, printable(&text)))
+            Error::usage(format!("`{}:{line}:{column}`: `{key}` `{}` {why}", self.file, printable(&text))).hint(
+                format!(
+                    "write it like {}; earlier values: `git log -p -- {}`",
+                    example(key),
+                    shell_word(&format!(":/{}", self.file))
+                ),
+            )
         })
     }
 

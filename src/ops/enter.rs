@@ -39,7 +39,8 @@ pub fn enter(checkout: &Checkout) -> Result<Option<Objects>> {
     if !checkout.store.exists() || !has_shown_commits(checkout, &mut objects)? {
         // The store was deleted, or the cache directory is another one now.
         let slices = checkout.slices().into_iter();
-        let wants: Vec<Want> = slices.map(|(slice, pin)| Want { pin: Pin::Commit(pin), slice }).collect();
+        let wants: Vec<Want> =
+            slices.map(|(slice, pin)| Want { pin: Pin::Commit(pin), slice, advice: String::new() }).collect();
         checkout.store.ensure(&wants, None)?.into_iter().collect::<Result<Vec<_>>>()?;
         checkout.borrow_from_store()?;
         objects = checkout.objects()?;

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shell_word};
 use crate::git::{Git, Identity, parse, version};
 use crate::manifest::{Form, Manifest, locate};
 use crate::report::Report;
@@ -101,7 +101,14 @@ impl Context {
 
     /// The manifest that a path of the command line means.
     pub fn manifest(&self, path: &Path) -> Result<Manifest> {
-        Manifest::load(&locate::manifest_for(&self.base.join(path))?)
+        let mut manifest = Manifest::load(&locate::manifest_for(&self.base.join(path))?)?;
+        // As it was typed it works again; another base than the current directory would need its flag again too.
+        manifest.argument = match path {
+            _ if self.base != self.environment.cwd => argument(&manifest.file),
+            path if path == Path::new(".") => String::new(),
+            path => argument(path),
+        };
+        Ok(manifest)
     }
 
     /// The assets folder for a manifest.
@@ -149,6 +156,10 @@ impl Context {
     pub fn identity(&self) -> Identity {
         Identity { name: self.environment.commit_owner.clone(), email: self.environment.commit_email.clone() }
     }
+}
+
+fn argument(path: &Path) -> String {
+    format!(" {}", shell_word(&path.to_string_lossy()))
 }
 
 /// A path inside a checkout on this system.

@@ -9,7 +9,7 @@ use super::apply::{self, Transition};
 use super::enter::{enter, enter_quickly, head_for, pending, shown_pin};
 use super::plan::Refusal;
 use super::{Context, Outcome, breadcrumb, join, merge};
-use crate::error::{AtPath, Error, Kind, Result, shell_word};
+use crate::error::{AtPath, Error, Kind, Result};
 use crate::git::exec::sleep;
 use crate::git::failure::{Failure, classify};
 use crate::git::parse::{Change, ChangeKind, PushAnswer};
@@ -57,8 +57,8 @@ pub struct Pushed {
 pub fn push(context: &Context, manifest: &Manifest, request: &Request) -> Result<Outcome<Pushed>> {
     let checkout = context.checkout(manifest)?;
     let not_restored = || {
-        Error::failed(format!("`{}` is not restored, so there is nothing to push", manifest.path))
-            .hint(format!("restore it first, then record into it: `assets restore {}`", shell_word(&manifest.path)))
+        Error::failed("it is not restored, so there is nothing to push")
+            .hint(format!("restore it first, then record into it: `assets restore{}`", manifest.argument))
     };
     if !checkout.exists() {
         return Err(not_restored());
@@ -214,12 +214,15 @@ impl Push<'_> {
         if crate::store::checkout::is_at_pin(&self.checkout.dir, self.manifest) || intent.is_some() {
             return Ok(());
         }
-        let path = shell_word(&self.manifest.path);
-        Err(Error::needs_person(format!("`{}` pins `{tag}`, but its checkout shows another commit", self.manifest.path))
-            .cause(format!("the pending changes were made on `{}`", self.base))
-            .hint(format!(
-                "bring them to the new pin: `assets restore --stash {path}`, then `assets stash pop {path}`, then push again"
-            )))
+        let path = &self.manifest.argument;
+        Err(Error::needs_person(format!(
+            "`{}` pins `{tag}`, but its checkout shows another commit",
+            self.manifest.path
+        ))
+        .cause(format!("the pending changes were made on `{}`", self.base))
+        .hint(format!(
+            "bring them to the new pin: `assets restore --stash{path}`, then `assets stash pop{path}`, then push again"
+        )))
     }
 
     /// Makes objects of the pending changes, in the store, without touching work tree or index.
@@ -334,7 +337,8 @@ impl Push<'_> {
             let tip = expected
                 .or_else(|| refs.get(&fallback.branch_ref()))
                 .ok_or_else(|| self.no_branch(branch, fallback))?;
-            let want = Want { pin: Pin::Commit(tip.clone()), slice: self.manifest.slice.clone() };
+            let want =
+                Want { pin: Pin::Commit(tip.clone()), slice: self.manifest.slice.clone(), advice: String::new() };
             self.checkout.store.ensure_one(want.clone(), self.checkout.own_objects().as_deref())?;
             let base = first.earlier.as_ref().filter(|earlier| *earlier == tip).unwrap_or(&self.base);
             let changes = self.writer().diff_tree(base, &mine.tree, Some(&self.manifest.slice))?;

@@ -231,7 +231,7 @@ impl<'a> Group<'a> {
             (Pin::Tip { .. }, Some(shown)) if self.context.offline => Pin::Commit(shown),
             (pin, _) => pin,
         };
-        Want { pin, slice: manifest.slice.clone() }
+        Want { pin, slice: manifest.slice.clone(), advice: manifest.pin_advice() }
     }
 
     /// Decides for each slice what to do, with the lock held.

@@ -353,7 +353,12 @@ pub fn prepare_folder(folder: &Path) -> Result<()> {
         return Err(Error::failed(format!("`{}` is not a directory", folder.display()))
             .hint("move it away, or name another assets folder with `PROXY_ASSETS_FOLDER`"));
     }
-    std::fs::create_dir_all(folder).at("create the assets folder", folder)?;
+    std::fs::create_dir_all(folder).at("create the assets folder", folder).map_err(|error| {
+        match error.hints.is_empty() {
+            true => error.hint("name another assets folder with `PROXY_ASSETS_FOLDER`"),
+            false => error,
+        }
+    })?;
     let ignore = folder.join(".gitignore");
     if ignore.symlink_metadata().is_err() {
         git_dir::write_atomically(&ignore, b"*\n", false)?;

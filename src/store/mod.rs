@@ -13,7 +13,7 @@ pub mod paths;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use crate::error::{AtPath, Error, Kind, Result};
+use crate::error::{AtPath, Error, Kind, Result, shell_word};
 use crate::git::failure::Failure;
 use crate::git::objects::Objects;
 use crate::git::{FetchRequest, Filter, Git, Output, Place, Repo, parse};
@@ -52,6 +52,8 @@ pub struct Access {
 pub struct Want {
     pub pin: Pin,
     pub slice: RepoPath,
+    /// What to do when the assets repo does not have the pin; may be empty.
+    pub advice: String,
 }
 
 /// A slice whose every object is here.
@@ -240,19 +242,25 @@ impl Store {
     /// Turns a failed call to the remote into the user's words.
     pub fn remote_error(&self, output: Output, doing: &str) -> Error {
         let failure = output.failure();
-        let error = output.into_error().context(format!("cannot {doing} assets repo `{}`", self.name));
+        let mut error = output.into_error();
+        error.message = format!("cannot {doing} assets repo `{}`", self.name);
+        let url = shell_word(self.url.as_str());
         let host = self.url.http_host().map(|(_, host)| host.to_string());
         match failure {
             Failure::Auth | Failure::MissingRepo => {
                 let error = match failure {
+                    Failure::MissingRepo if self.url.is_local() => {
+                        return error.hint(format!("check `AssetsRepo` in the `assets.json` with `git ls-remote {url}`"));
+                    }
                     Failure::MissingRepo => error.hint(format!(
-                        "check `AssetsRepo` in the `assets.json`; a private repo is also reported as not found when you have no access to it: `git ls-remote {}`",
-                        self.url
+                        "check `AssetsRepo` in the `assets.json` with `git ls-remote {url}`; a private repo is also reported as not found when you have no access to it"
                     )),
-                    _ => error.hint(format!("check your access with `git ls-remote {}`", self.url)),
+                    _ => error.hint(format!("check your access with `git ls-remote {url}`")),
                 };
-                match (self.repo.git.token_is_for(&self.url), host) {
-                    (None, Some(host)) => error.hint(format!("or set `GIT_TOKEN` to a token for `{host}`")),
+                match (self.repo.git.token_is_for(&self.url), host.as_deref()) {
+                    (None, Some("github.com")) => error.hint("or set `GIT_TOKEN` to a token for `github.com`"),
+                    (None, Some(host)) => error
+                        .hint(format!("or set `GIT_TOKEN` to a token for `{host}`, and `ASSETS_TOKEN_HOST={host}`")),
                     (Some(true), Some(host)) => error.hint(format!(
                         "`GIT_TOKEN` was sent to `{host}`: has it expired, may it read and write this repo?"
                     )),
@@ -392,7 +400,7 @@ impl Work<'_> {
         for (index, pin, tip) in found {
             match tip {
                 Some(tip) => drop(self.tips.insert(pin, tip)),
-                None => self.ready[index] = Some(Err(self.no_branch(&pin))),
+                None => self.ready[index] = Some(Err(self.no_branch(&self.wants[index]))),
             }
         }
         Ok(())
@@ -440,7 +448,7 @@ impl Work<'_> {
                 }
                 let error = output.into_error();
                 for index in named {
-                    self.ready[index] = Some(Err(self.no_pin(&self.wants[index].pin, &error)));
+                    self.ready[index] = Some(Err(self.no_pin(&self.wants[index], &error)));
                 }
             }
         }
@@ -473,24 +481,22 @@ impl Work<'_> {
         }
     }
 
-    fn no_pin(&self, pin: &Pin, cause: &Error) -> Error {
-        let mut error = Error::failed(format!("{pin} is not in assets repo `{}`", self.store.name));
+    fn no_pin(&self, want: &Want, cause: &Error) -> Error {
+        let mut error = Error::failed(format!("{} is not in assets repo `{}`", want.pin, self.store.name));
+        error.hints.extend(Some(want.advice.clone()).filter(|advice| !advice.is_empty()));
         error.causes = cause.causes.clone();
-        match pin {
-            Pin::Tag(_) => error.hint("check `Tag` in the `assets.json`; earlier values: `git log -p -- assets.json`"),
+        match want.pin {
+            Pin::Tag(_) => error,
             _ => error
-                .hint("check `SHA` in the `assets.json`; earlier values: `git log -p -- assets.json`")
                 .hint("if the branch was rewritten or deleted, ask whoever pushed the recordings to push them again"),
         }
     }
 
-    fn no_branch(&self, pin: &Pin) -> Error {
-        let names: Vec<String> = pin.branches().map(|branch| format!("`{branch}`")).collect();
+    fn no_branch(&self, want: &Want) -> Error {
+        let names: Vec<String> = want.pin.branches().map(|branch| format!("`{branch}`")).collect();
         Error::failed(format!("assets repo `{}` has no branch {}", self.store.name, names.join(" and no branch ")))
             .cause("the `assets.json` has no pin, which means the tip of that branch")
-            .hint(format!(
-                "check `AssetsRepoBranch` and `AssetsRepoFallbackBranch`; the branches there are listed by `git ls-remote --heads {}`",
-                self.store.url
-            ))
+            .hint(want.advice.clone())
+            .hint(format!("the branches there: `git ls-remote --heads {}`", shell_word(self.store.url.as_str())))
     }
 }

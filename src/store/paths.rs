@@ -36,7 +36,7 @@ pub fn component_problem(name: &str) -> Option<&'static str> {
     }
     let git_short_name = name.len() > 4 && name[..name.len().min(4)].eq_ignore_ascii_case("git~");
     if name.eq_ignore_ascii_case(".git") || git_short_name {
-        return Some("which git would take for its own directory");
+        return Some("which is a name that git keeps for itself");
     }
     None
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use console::Style;
 
 use crate::error::Error;
+use crate::names::printable;
 use progress::{Mode, Progress};
 
 /// How to talk to the user.
@@ -77,35 +78,31 @@ impl Ui {
     /// What was done, for people.
     pub fn status(&self, text: &str) {
         if !self.manners.quiet {
-            self.line(text);
+            self.line(&printable(text));
         }
     }
 
     /// What can be done next.
     pub fn hint(&self, text: &str) {
         if !self.manners.quiet {
-            self.line(&format!("{} {text}", self.paint("hint:", Style::new().cyan())));
+            self.line(&format!("{} {}", self.paint("hint:", Style::new().cyan()), printable(text)));
         }
     }
 
     /// A failure: what, why, and what to do.
     pub fn error(&self, error: &Error) {
-        self.line(&format!(
-            "{} {}",
-            self.paint("error:", Style::new().red().bold()),
-            crate::names::printable(&error.message)
-        ));
+        self.line(&format!("{} {}", self.paint("error:", Style::new().red().bold()), printable(&error.message)));
         for cause in &error.causes {
             let mut lines = cause.lines();
             if let Some(first) = lines.next() {
-                self.line(&format!("  caused by: {}", crate::names::printable(first)));
+                self.line(&format!("  caused by: {}", printable(first)));
             }
             for line in lines {
-                self.line(&format!("             {}", crate::names::printable(line)));
+                self.line(&format!("             {}", printable(line)));
             }
         }
         for hint in &error.hints {
-            self.line(&format!("{} {}", self.paint("hint:", Style::new().cyan()), crate::names::printable(hint)));
+            self.line(&format!("{} {}", self.paint("hint:", Style::new().cyan()), printable(hint)));
         }
     }
 

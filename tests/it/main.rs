@@ -1,6 +1,16 @@
 //! The whole program against real git, real servers on loopback and real terminals.
 #![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr, missing_docs)]
 
+mod bad_input;
+mod bad_manifest;
+mod cli;
+mod interrupt;
+mod isolation;
 mod restore;
+mod restore_heals;
+mod restore_options;
 mod shims;
+mod stash;
 mod support;
+mod tag_form;
+mod terminal;

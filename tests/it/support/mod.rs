@@ -1,6 +1,8 @@
 //! A small world for one test: assets repos, code repos, a home, a cache and a git, all in a temporary directory.
 #![allow(dead_code)] // each module needs another part of it
 
+#[cfg(unix)]
+pub mod pty;
 pub mod server;
 
 use std::collections::BTreeMap;
