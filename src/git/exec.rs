@@ -153,11 +153,7 @@ impl Git {
 
     /// The version line of this git: `git version 2.47.3`.
     pub fn version(&self) -> Result<String> {
-        let output = Command::new(&self.program)
-            .arg("--version")
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|e| self.cannot_start("git --version", &e))?;
+        let output = self.without_place(["--version"]).output().map_err(|e| self.cannot_start("git --version", &e))?;
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_string())
     }
 
@@ -170,10 +166,29 @@ impl Git {
     fn has_own_ssh(&self) -> bool {
         self.environment.own_ssh
             || *self.own_ssh.get_or_init(|| {
-                let mut question = Command::new(&self.program);
-                question.args(["config", "--global", "--get", "core.sshCommand"]).stdin(Stdio::null());
+                let mut question = self.without_place(["config", "--global", "--get", "core.sshCommand"]);
                 question.output().is_ok_and(|output| output.status.success())
             })
+    }
+
+    /// A command that works in no repository, with what others must not see taken away.
+    fn without_place<const N: usize>(&self, args: [&str; N]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(args).stdin(Stdio::null());
+        self.take_away(&mut command);
+        command
+    }
+
+    fn take_away(&self, command: &mut Command) {
+        for name in &self.environment.removed {
+            command.env_remove(name);
+        }
+        if self.token.is_some() {
+            // The targets of these can stand in the user's configuration too, which the environment overrides.
+            for name in ["GIT_TRACE2", "GIT_TRACE2_EVENT", "GIT_TRACE2_PERF"] {
+                command.env(name, "0");
+            }
+        }
     }
 
     fn cannot_start(&self, command: &str, source: &std::io::Error) -> Error {
@@ -306,9 +321,7 @@ impl<'a> Call<'a> {
     fn command(&self) -> Command {
         let mut command = Command::new(&self.git.program);
         command.args(&self.args);
-        for name in &self.git.environment.removed {
-            command.env_remove(name);
-        }
+        self.git.take_away(&mut command);
         let place = self.place;
         command.env("GIT_DIR", &place.git_dir);
         if let Some(work_tree) = &place.work_tree {
@@ -602,12 +615,12 @@ fn sort_line(line: &str, report: &dyn Report, messages: &mut String) {
 /// Whether a line is one of git's progress meters: `Receiving objects:  45% (27/60)`, `remote: Enumerating objects: 5, done.`
 fn is_progress(line: &str) -> bool {
     let line = line.strip_prefix("remote: ").unwrap_or(line);
+    if line.starts_with("Delta compression using up to") || (line.starts_with("Total ") && line.contains(" (delta ")) {
+        return true;
+    }
     let Some((title, rest)) = line.split_once(": ") else { return false };
     let counts = rest.trim_start().split_once(['%', ',', ' ']).map_or(rest.trim(), |(count, _)| count);
-    (title.ends_with("objects")
-        || title.ends_with("deltas")
-        || title.ends_with("files")
-        || title.starts_with("Delta compression"))
+    (title.ends_with("objects") || title.ends_with("deltas") || title.ends_with("files"))
         && (counts.bytes().all(|b| b.is_ascii_digit()) && !counts.is_empty())
 }
 
@@ -623,6 +636,8 @@ mod tests {
             "remote: Enumerating objects: 5, done.",
             "Updating files: 100% (60/60), done.",
             "Resolving deltas: 100% (1/1), done.",
+            "Delta compression using up to 2 threads",
+            "Total 6 (delta 0), reused 0 (delta 0), pack-reused 0 (from 0)",
         ] {
             assert!(is_progress(line), "{line}");
         }

@@ -94,12 +94,17 @@ impl Repo {
         expected: Option<&Oid>,
     ) -> Result<(PushAnswer, Output)> {
         let lease = format!("--force-with-lease={to}:{}", expected.map_or("", Oid::as_str));
-        let output = self
+        let mut output = self
             .call(["push", "--progress", "--porcelain", "--no-verify", "--no-follow-tags", "--recurse-submodules=no"])
             .args([lease.as_str(), "--", REMOTE, &format!("{commit}:{to}")])
             .remote(url)
             .run()?;
-        Ok((parse::push_answer(&output.stdout), output))
+        let answer = parse::push_answer(&output.stdout);
+        if let PushAnswer::Rejected(why) = &answer {
+            // With `--porcelain` the reason stands in the other output only.
+            output.stderr.push_str(&crate::names::printable(why));
+        }
+        Ok((answer, output))
     }
 
     // The index and the work tree.
@@ -127,21 +132,23 @@ impl Repo {
 
     /// `git status` below some paths. Takes no lock.
     pub fn status(&self, below: &[&RepoPath]) -> Result<Vec<Change>> {
-        let mut call = self
-            .call([
-                "status",
-                "--porcelain=v2",
-                "-z",
-                "--untracked-files=all",
-                "--no-renames",
-                "--ignore-submodules=none",
-            ])
-            .env("GIT_OPTIONAL_LOCKS", "0");
+        let mut call = self.status_call();
         if !below.iter().any(|path| path.is_root()) {
             call = call.args(["--"]).args(below.iter().map(|path| path.as_str()));
         }
         let bytes = call.run()?.checked()?;
-        parse::status(&bytes).map_err(not_utf8)
+        parse::status(&bytes, below).map_err(not_utf8)
+    }
+
+    /// `git status` of everything: the changes below a path, and whether anything at all was staged by hand.
+    pub fn status_and_staged(&self, below: &RepoPath) -> Result<(Vec<Change>, bool)> {
+        let bytes = self.status_call().run()?.checked()?;
+        Ok((parse::status(&bytes, &[below]).map_err(not_utf8)?, parse::is_staged(&bytes)))
+    }
+
+    fn status_call(&self) -> exec::Call<'_> {
+        let args = ["--porcelain=v2", "-z", "--untracked-files=all", "--no-renames", "--ignore-submodules=none"];
+        self.call(["status"]).args(args).env("GIT_OPTIONAL_LOCKS", "0")
     }
 
     /// `git update-index --add --remove` of some paths in another index file, as they are in the work tree.
@@ -171,6 +178,11 @@ impl Repo {
             .run()?
             .checked()
             .map(drop)
+    }
+
+    /// `git read-tree --reset` of one tree in another index file, which keeps what it knows about unchanged files.
+    pub fn reset_index(&self, index: &Path, tree: &Oid) -> Result<()> {
+        self.call(["read-tree", "--reset", tree.as_str()]).env("GIT_INDEX_FILE", index).run()?.checked().map(drop)
     }
 
     /// `git read-tree` of one tree into another index file.

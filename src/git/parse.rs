@@ -1,6 +1,6 @@
 //! Bytes that git wrote, as values. Only formats that git keeps stable; paths are UTF-8 or refused.
 
-use crate::names::Oid;
+use crate::names::{Oid, RepoPath};
 
 /// One path that differs between two trees, from `git diff-tree -r -z`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,8 +56,17 @@ fn text(bytes: &[u8]) -> Result<String, NotUtf8> {
     String::from_utf8(bytes.to_vec()).map_err(|_| String::from_utf8_lossy(bytes).into_owned())
 }
 
-/// Parses `git status --porcelain=v2 -z`.
-pub fn status(bytes: &[u8]) -> Result<Vec<Change>, NotUtf8> {
+/// Whether `git status --porcelain=v2 -z` tells of an index that is not as HEAD is.
+pub fn is_staged(status: &[u8]) -> bool {
+    let mut records = status.split(|&b| b == 0).filter(|record| !record.is_empty());
+    records.any(|record| match record[0] {
+        b'1' => record.get(2) != Some(&b'.'),
+        first => first != b'?',
+    })
+}
+
+/// Parses `git status --porcelain=v2 -z`, leaving out what is not below one of the paths.
+pub fn status(bytes: &[u8], below: &[&RepoPath]) -> Result<Vec<Change>, NotUtf8> {
     let mut changes: Vec<Change> = Vec::new();
     for record in bytes.split(|&b| b == 0).filter(|record| !record.is_empty()) {
         // 1 XY sub mH mI mW hH hI path; u XY sub m1 m2 m3 mW h1 h2 h3 path; ? path
@@ -69,6 +78,9 @@ pub fn status(bytes: &[u8]) -> Result<Vec<Change>, NotUtf8> {
         };
         let Some(kind) = kind else { continue };
         let path = record.splitn(fields, |&b| b == b' ').nth(fields - 1).unwrap_or_default();
+        if !below.iter().any(|below| below.holds(&String::from_utf8_lossy(path))) {
+            continue;
+        }
         changes.push(Change { path: text(path)?, kind });
     }
     changes.sort();
@@ -127,6 +139,8 @@ pub fn push_answer(bytes: &[u8]) -> PushAnswer {
         return match flag {
             " " | "+" | "*" => PushAnswer::Taken,
             "=" => PushAnswer::UpToDate,
+            // It hung up without an answer for this ref, which it may have taken.
+            "!" if summary.starts_with("[remote failure]") => PushAnswer::Silent,
             _ => PushAnswer::Rejected(summary.to_string()),
         };
     }
@@ -169,10 +183,21 @@ mod tests {
             (record("D.", "a") + "? a\0", "a", ChangeKind::Modified),
         ];
         for (bytes, path, kind) in table {
-            assert_eq!(status(bytes.as_bytes()).unwrap(), [Change { path: path.into(), kind }], "{bytes}");
+            assert_eq!(
+                status(bytes.as_bytes(), &[&RepoPath::default()]).unwrap(),
+                [Change { path: path.into(), kind }],
+                "{bytes}"
+            );
         }
-        assert!(status(record("AD", "a").as_bytes()).unwrap().is_empty());
-        assert!(status(b"? \xff\0").is_err());
+        let (everywhere, slice) = (RepoPath::default(), RepoPath::parse("s").unwrap());
+        assert!(status(record("AD", "a").as_bytes(), &[&everywhere]).unwrap().is_empty());
+        assert!(status(b"? \xff\0", &[&everywhere]).is_err());
+        assert!(status(b"? \xff\0? sa\0", &[&slice]).unwrap().is_empty());
+        assert_eq!(status(b"? s/a\0", &[&slice]).unwrap().len(), 1);
+        for (staged, records) in [(false, [".M", ".D"]), (true, [".M", "AD"]), (true, ["D.", ".M"])] {
+            let bytes = "? new\0".to_string() + &record(records[0], "a") + &record(records[1], "b");
+            assert_eq!(is_staged(bytes.as_bytes()), staged, "{records:?}");
+        }
     }
 
     #[test]
@@ -198,6 +223,7 @@ mod tests {
                 "To x\n!\tabc:refs/heads/b\t[rejected] (stale info)\n",
                 PushAnswer::Rejected("[rejected] (stale info)".into()),
             ),
+            ("!\tabc:refs/heads/b\t[remote failure] (remote failed to report status)\n", PushAnswer::Silent),
             ("", PushAnswer::Silent),
         ];
         for (text, answer) in table {

@@ -101,9 +101,18 @@ pub fn shown_pin(checkout: &Checkout, manifest: &Manifest) -> Option<Oid> {
 
 /// The pending changes of a slice, without those of slices that lie inside it.
 pub fn pending(checkout: &Checkout, slice: &RepoPath) -> Result<Vec<Change>> {
+    Ok(without_inner(checkout, slice, checkout.repo.status(&[slice])?))
+}
+
+/// As [`pending`], and whether anything in the whole checkout was staged by hand.
+pub fn pending_and_staged(checkout: &Checkout, slice: &RepoPath) -> Result<(Vec<Change>, bool)> {
+    let (changes, staged) = checkout.repo.status_and_staged(slice)?;
+    Ok((without_inner(checkout, slice, changes), staged))
+}
+
+fn without_inner(checkout: &Checkout, slice: &RepoPath, mut changes: Vec<Change>) -> Vec<Change> {
     let inner: Vec<RepoPath> =
         checkout.slices().into_keys().filter(|other| other != slice && slice.holds(other.as_str())).collect();
-    let mut changes = checkout.repo.status(&[slice])?;
-    changes.retain(|change| slice.holds(&change.path) && !inner.iter().any(|inner| inner.holds(&change.path)));
-    Ok(changes)
+    changes.retain(|change| !inner.iter().any(|inner| inner.holds(&change.path)));
+    changes
 }

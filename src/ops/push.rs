@@ -1,18 +1,19 @@
 //! `push`: send pending changes as a new commit, then move the pin in the manifest.
 
-use std::path::PathBuf;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::apply::{self, Transition};
-use super::enter::{enter, enter_quickly, head_for, pending, shown_pin};
+use super::enter::{enter, enter_quickly, head_for, pending_and_staged, shown_pin};
 use super::plan::Refusal;
 use super::{Context, Outcome, breadcrumb, join, merge};
 use crate::error::{AtPath, Error, Kind, Result};
 use crate::git::exec::sleep;
 use crate::git::failure::{Failure, classify};
-use crate::git::parse::{Change, ChangeKind, PushAnswer};
+use crate::git::parse::{Change, ChangeKind, PushAnswer, TreeChange};
 use crate::git::{Output, Repo, Signature};
 use crate::manifest::{Form, Manifest, Pin, edit};
 use crate::names::{Oid, RefName};
@@ -85,7 +86,7 @@ struct Push<'a> {
 /// The slice with the pending changes, as objects.
 struct Mine {
     files: Vec<Change>,
-    /// What the whole work tree would be as a tree; the index file beside the real one has it too.
+    /// What HEAD would be with this slice's changes, as a tree; the index file beside the real one has it too.
     whole: Oid,
     /// The base with only this slice's changes.
     tree: Oid,
@@ -113,6 +114,16 @@ struct Intent {
     rebased: bool,
 }
 
+/// How one attempt to push ended.
+enum Attempt {
+    Arrived,
+    /// The ref is not where we thought.
+    Moved(Output),
+    /// The remote did not want it.
+    Refused(Output),
+    Failed(Output),
+}
+
 /// The commit to try first.
 struct First {
     commit: Oid,
@@ -124,11 +135,11 @@ struct First {
 impl Push<'_> {
     fn run(self) -> Result<Outcome<Pushed>> {
         let intent = self.intent();
-        let files = match pending(&self.checkout, &self.manifest.slice) {
+        let (files, staged) = match pending_and_staged(&self.checkout, &self.manifest.slice) {
             Err(error) if error.kind == Kind::Failed => {
                 // Perhaps its objects are gone with a deleted store.
                 enter(&self.checkout)?;
-                pending(&self.checkout, &self.manifest.slice)?
+                pending_and_staged(&self.checkout, &self.manifest.slice)?
             }
             files => files?,
         };
@@ -151,7 +162,7 @@ impl Push<'_> {
                 Error::usage("a push needs the remote, and `--offline` forbids it").hint("run it without `--offline`")
             );
         }
-        let mine = self.mine(files)?;
+        let mine = self.mine(files, staged)?;
         let first = self.first(intent, &mine)?;
         let to = self.target(&first.commit)?;
         self.note(&mine.tree, &first.commit, &to, first.rebased)?;
@@ -204,6 +215,25 @@ impl Push<'_> {
                     .hint(format!("move it away: `{}`", file.display())));
             }
         }
+        self.check_spelling(files)
+    }
+
+    /// Refuses new files beside others of the same name in another case. What is on disk is what the slice will be.
+    fn check_spelling(&self, files: &[Change]) -> Result<()> {
+        let mut folders: HashMap<&str, Vec<String>> = HashMap::new();
+        let below = self.manifest.slice.as_str().len();
+        for change in files.iter().filter(|change| change.kind == ChangeKind::New) {
+            let ends = change.path.match_indices('/').map(|(end, _)| end).chain([change.path.len()]);
+            for end in ends.filter(|end| *end > below) {
+                let path = &change.path[..end];
+                let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+                let siblings = folders.entry(folder).or_insert_with(|| names_in(&join(&self.checkout.dir, folder)));
+                let lower = name.to_lowercase();
+                if let Some(twin) = siblings.iter().find(|other| *other != name && other.to_lowercase() == lower) {
+                    return Err(paths::twins(path, twin).hint("rename one of them (or the test that records it)"));
+                }
+            }
+        }
         Ok(())
     }
 
@@ -226,9 +256,9 @@ impl Push<'_> {
     }
 
     /// Makes objects of the pending changes, in the store, without touching work tree or index.
-    fn mine(&self, files: Vec<Change>) -> Result<Mine> {
+    fn mine(&self, files: Vec<Change>, staged: bool) -> Result<Mine> {
         let repo = self.writer();
-        let index = self.checkout.copy_index()?;
+        let index = if staged { self.checkout.index_of_head()? } else { self.checkout.copy_index()? };
         let names: Vec<&str> = files.iter().map(|change| change.path.as_str()).collect();
         repo.update_index(&index, &names)?;
         let whole = repo.write_tree(&index)?;
@@ -299,12 +329,11 @@ impl Push<'_> {
     // Sending.
 
     fn send_tag(&self, commit: &Oid, to: &str) -> Result<Sent> {
-        self.send(commit, to, None)?.map_err(|output| self.push_error(output, to)).map(|()| Sent {
-            commit: commit.clone(),
-            rebased: false,
-            others: 0,
-            listing: None,
-        })
+        match self.send(commit, to, None)? {
+            Attempt::Arrived => Ok(Sent { commit: commit.clone(), rebased: false, others: 0, listing: None }),
+            Attempt::Moved(output) | Attempt::Refused(output) => Err(self.refused(output, to)),
+            Attempt::Failed(output) => Err(self.failed(output)),
+        }
     }
 
     /// Puts the change on the tip of the branch, as often as it takes. The first try assumes that the pin is the tip.
@@ -319,9 +348,10 @@ impl Push<'_> {
         let arrived =
             |first: &First| Sent { commit: first.commit.clone(), rebased: first.rebased, others: 0, listing: None };
         match self.send(&first.commit, to, Some(&self.base))? {
-            Ok(()) => return Ok(Outcome::Done(arrived(&first))),
-            Err(output) if is_race(&output) => {}
-            Err(output) => return Err(self.push_error(output, to)),
+            Attempt::Arrived => return Ok(Outcome::Done(arrived(&first))),
+            Attempt::Moved(_) => {}
+            Attempt::Refused(output) => return Err(self.refused(output, to)),
+            Attempt::Failed(output) => return Err(self.failed(output)),
         }
         let mut last = None;
         for round in 0..RACES {
@@ -340,7 +370,7 @@ impl Push<'_> {
             let want =
                 Want { pin: Pin::Commit(tip.clone()), slice: self.manifest.slice.clone(), advice: String::new() };
             self.checkout.store.ensure_one(want.clone(), self.checkout.own_objects().as_deref())?;
-            let base = first.earlier.as_ref().filter(|earlier| *earlier == tip).unwrap_or(&self.base);
+            let base = self.common_base(&first, tip)?;
             let changes = self.writer().diff_tree(base, &mine.tree, Some(&self.manifest.slice))?;
             let theirs = self.writer().diff_tree(base, tip, Some(&self.manifest.slice))?;
             let edits = match merge::merge(&changes, &theirs, self.request.prefer_mine) {
@@ -355,22 +385,37 @@ impl Push<'_> {
                 // Everything that the slice will show is here before the remote is changed.
                 let want = Want { pin: Pin::Commit(commit.clone()), ..want };
                 let ready = self.checkout.store.ensure_one(want, self.checkout.own_objects().as_deref())?;
-                Sent { commit, rebased: true, others: theirs.len(), listing: Some(ready.listing) }
+                // What is ours on both sides is left out.
+                let others = theirs.len().saturating_sub(changes.len() - edits.len());
+                Sent { commit, rebased: true, others, listing: Some(ready.listing) }
             };
             if edits.is_empty() && expected.is_some() {
                 return Ok(Outcome::Done(sent));
             }
             self.note(&mine.tree, &sent.commit, to, sent.rebased)?;
             match self.send(&sent.commit, to, expected)? {
-                Ok(()) => return Ok(Outcome::Done(sent)),
-                Err(output) if is_race(&output) => last = Some(output),
-                Err(output) => return Err(self.push_error(output, to)),
+                Attempt::Arrived => return Ok(Outcome::Done(sent)),
+                Attempt::Moved(output) => last = Some(output),
+                Attempt::Refused(output) => return Err(self.refused(output, to)),
+                Attempt::Failed(output) => return Err(self.failed(output)),
             }
         }
         let error =
             Error::new(Kind::Transient, format!("`{to}` was changed by others {RACES} times in a row while pushing"))
                 .hint("run the same command again");
         Err(last.map_or(error.clone(), |output| output.into_error().context(error.message)))
+    }
+
+    /// What both sides started from: what an interrupted push had sent, when the branch still has all of it, else the pin.
+    /// There is no history here to ask, so each of its files counts.
+    fn common_base<'f>(&'f self, first: &'f First, tip: &Oid) -> Result<&'f Oid> {
+        let Some(earlier) = &first.earlier else { return Ok(&self.base) };
+        let slice = Some(&self.manifest.slice);
+        let sent = self.writer().diff_tree(&self.base, earlier, slice)?;
+        let theirs = self.writer().diff_tree(&self.base, tip, slice)?;
+        let theirs: HashMap<&str, &TreeChange> = theirs.iter().map(|change| (change.path.as_str(), change)).collect();
+        let all_there = sent.iter().all(|change| theirs.get(change.path.as_str()) == Some(&change));
+        Ok(if all_there { earlier } else { &self.base })
     }
 
     /// A commit on `tip` with the merged change, made through an index file of its own.
@@ -388,7 +433,7 @@ impl Push<'_> {
     }
 
     /// Pushes one commit. After any failure the remote is asked what it has: the answer may have been lost.
-    fn send(&self, commit: &Oid, to: &str, expected: Option<&Oid>) -> Result<std::result::Result<(), Output>> {
+    fn send(&self, commit: &Oid, to: &str, expected: Option<&Oid>) -> Result<Attempt> {
         let store = &self.checkout.store;
         let repo = self.writer();
         let mut tries = 1;
@@ -397,21 +442,21 @@ impl Push<'_> {
             self.checkout.borrow_from_store()?;
             repo.git.report().phase(&format!("pushing to `{}`", store.name()));
             let (answer, output) = repo.push(store.url(), commit, to, expected)?;
-            if output.succeeded() && matches!(answer, PushAnswer::Taken | PushAnswer::UpToDate) {
-                return Ok(Ok(()));
+            match answer {
+                PushAnswer::Taken | PushAnswer::UpToDate if output.succeeded() => return Ok(Attempt::Arrived),
+                // Its own words decide, not what a hook may have printed.
+                PushAnswer::Rejected(why) if classify(&why) == Failure::RefRace => return Ok(Attempt::Moved(output)),
+                PushAnswer::Rejected(_) => return Ok(Attempt::Refused(output)),
+                _ => {}
             }
-            let failure = output.failure();
-            if is_race(&output) {
-                return Ok(Err(output));
-            }
-            let Some(retry) = failure.retry() else { return Ok(Err(output)) };
+            let Some(retry) = output.failure().retry() else { return Ok(Attempt::Failed(output)) };
             match store.remote_refs(&[to]) {
-                Ok(refs) if refs.get(to) == Some(commit) => return Ok(Ok(())),
+                Ok(refs) if refs.get(to) == Some(commit) => return Ok(Attempt::Arrived),
                 Ok(_) if tries < retry.tries => {}
-                Ok(_) => return Ok(Err(output)),
+                Ok(_) => return Ok(Attempt::Failed(output)),
                 Err(error) if error.kind == Kind::Interrupted => return Err(error),
                 // It is gone altogether: what the push said is the better news.
-                Err(_) => return Ok(Err(output)),
+                Err(_) => return Ok(Attempt::Failed(output)),
             }
             let most = (retry.base_ms << (tries - 1)).min(retry.cap_ms);
             sleep(Duration::from_millis(fastrand::u64(most / 2..=most)))?;
@@ -419,15 +464,15 @@ impl Push<'_> {
         }
     }
 
-    fn push_error(&self, output: Output, to: &str) -> Error {
-        let name = self.checkout.store.name();
-        let refused = matches!(classify(&output.stderr), Failure::Policy | Failure::RefRace);
-        if refused || output.stderr.contains("[remote rejected]") {
-            return output
-                .into_error()
-                .context(format!("assets repo `{name}` refused the push to `{to}`"))
-                .hint("nothing was changed here; its own words above say what it wants");
-        }
+    fn refused(&self, output: Output, to: &str) -> Error {
+        let mut error = output
+            .into_error()
+            .context(format!("assets repo `{}` refused the push to `{to}`", self.checkout.store.name()));
+        error.kind = Kind::Failed;
+        error.hint("nothing was changed here; its own words above say what it wants")
+    }
+
+    fn failed(&self, output: Output) -> Error {
         self.checkout
             .store
             .remote_error(output, "push to")
@@ -589,14 +634,13 @@ impl Push<'_> {
     }
 }
 
-/// Whether the remote's ref is simply not where we thought.
-fn is_race(output: &Output) -> bool {
-    let text = format!("{}\n{}", output.stderr, String::from_utf8_lossy(&output.stdout));
-    classify(&text) == Failure::RefRace
+fn names_in(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
 }
 
 /// Replaces a file of the code repo in one step, with its permissions kept and its content on disk before its name.
-fn replace_keeping_mode(file: &std::path::Path, content: &[u8]) -> Result<()> {
+fn replace_keeping_mode(file: &Path, content: &[u8]) -> Result<()> {
     use std::io::Write;
     let folder = file.parent().unwrap_or(file);
     let permissions = std::fs::metadata(file).at("read", file)?.permissions();

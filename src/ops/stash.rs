@@ -33,7 +33,7 @@ pub struct Entry {
 /// Puts the pending changes of a slice into a new entry; the work tree stays as it is.
 pub fn create(checkout: &Checkout, slice: &RepoPath, pending: &[Change], reason: &str) -> Result<Oid> {
     let head = checkout.head().ok_or_else(|| Error::failed(format!("`{}` has no HEAD", checkout.dir.display())))?;
-    let index = checkout.copy_index()?;
+    let index = checkout.index_of_head()?;
     let paths: Vec<&str> = pending.iter().map(|change| change.path.as_str()).collect();
     checkout.repo.update_index(&index, &paths)?;
     let tree = checkout.repo.write_tree(&index)?;

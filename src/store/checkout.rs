@@ -337,6 +337,15 @@ impl Checkout {
         Ok(to)
     }
 
+    /// The same without what was staged by hand: a change of another slice, or of none, is not ours to commit.
+    pub fn index_of_head(&self) -> Result<PathBuf> {
+        let index = self.copy_index()?;
+        if let Some(head) = self.head() {
+            self.repo.reset_index(&index, &head)?;
+        }
+        Ok(index)
+    }
+
     fn write_if_different(&self, name: &str, content: &[u8]) -> Result<bool> {
         let file = self.git_dir.join(name);
         if std::fs::read(&file).is_ok_and(|old| old == content) {

@@ -273,7 +273,12 @@ impl Store {
             Failure::Tls => {
                 error.hint("the certificate is not trusted here: ask your administrator, or set git's `http.sslCAInfo`")
             }
-            Failure::Policy if error.causes.iter().any(|cause| cause.contains("redirect")) => {
+            Failure::Policy
+                if error
+                    .causes
+                    .iter()
+                    .any(|cause| cause.contains("redirect") || cause.contains("returned error: 30")) =>
+            {
                 error.hint("with `GIT_TOKEN` set redirects are not followed: name the repo's real URL in `AssetsRepo`")
             }
             failure if failure.is_transient() => error.hint(

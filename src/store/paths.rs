@@ -75,13 +75,17 @@ pub fn check_listing(entries: &[Entry], limits: &Limits) -> Result<()> {
         for path in folders.chain([entry.path.as_str()]) {
             let spelling = *spellings.entry(path.to_lowercase()).or_insert(path);
             if spelling != path {
-                return Err(Error::failed(format!("the names `{spelling}` and `{path}` differ only by case"))
-                    .cause("Windows and macOS would keep one of them")
-                    .hint("rename one of them in the assets repo"));
+                return Err(twins(spelling, path).hint("rename one of them in the assets repo"));
             }
         }
     }
     Ok(())
+}
+
+/// The failure of two names that some systems cannot tell apart.
+pub fn twins(one: &str, other: &str) -> Error {
+    Error::failed(format!("the names `{}` and `{}` differ only by case", printable(one), printable(other)))
+        .cause("Windows and macOS would keep one of them")
 }
 
 /// The failure of a tree with more files than a slice may have.

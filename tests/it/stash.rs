@@ -95,7 +95,7 @@ fn changes_are_put_aside_and_come_back_alike() {
         assert_eq!(run.stdout, format!("{}/recordings\n", s.checkout.display()));
         let said = format!(
             "restored `sdk/a/assets.json` at {}\nput aside 5 pending changes of `sdk/a/assets.json`\n\
-             hint: `assets stash pop sdk/a/assets.json` brings them back\n",
+             hint: `assets stash pop sdk/a` brings them back\n",
             &s.new[..10]
         );
         assert_eq!(run.stderr, said);
@@ -178,7 +178,7 @@ fn a_pop_that_would_overwrite_is_refused() {
         run.says("error: 2 files of the newest stash entry of `sdk/a/assets.json` changed since it was made\n")
             .says("recordings/sdk/a/edited.json\n")
             .says("recordings/sdk/a/moves.json\n")
-            .says("`assets stash pop --ours sdk/a/assets.json`\n");
+            .says("`assets stash pop --ours sdk/a`\n");
         assert_eq!((s.files(), s.status(), s.entries()), before);
         pop(&["--ours"]).ok();
         let files = s.files();
@@ -223,7 +223,7 @@ fn resets() {
         assert_eq!(run.stdout, "");
         run.says("error: reset drops 5 pending changes of `sdk/a/assets.json` and needs a yes\n")
             .says("recordings/sdk/a/deleted.json\n")
-            .says("hint: confirm with `assets reset -y sdk/a/assets.json`\n");
+            .says("hint: confirm with `assets reset -y sdk/a`\n");
         assert_eq!(s.files(), edited);
         s.code.git_in(&s.checkout, ["add", "-A"]).ok();
         s.code.assets(["reset", "-y", "sdk/a"]).ok().says("dropped 5 pending changes of `sdk/a/assets.json`\n");

@@ -147,7 +147,9 @@ fn an_unknown_tag_is_named_and_nothing_changes() {
         assert_eq!(run.stdout, "");
         run.says("tag `python/blob_9` is not in assets repo `Azure/azure-sdk-assets`\n")
             .says("couldn't find remote ref refs/tags/python/blob_9")
-            .says("hint: check `Tag` in the `assets.json`");
+            .says(&format!(
+                "hint: check `Tag` in `{FOLDER}/assets.json`; earlier values: `git log -p -- :/{FOLDER}/assets.json`"
+            ));
         assert_eq!(snapshot(&code.checkout(HASH)), before);
     });
 }
