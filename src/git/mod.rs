@@ -120,6 +120,11 @@ impl Repo {
         self.call(["read-tree", "-m", tree.as_str()]).run()?.checked().map(drop)
     }
 
+    /// `git update-index --refresh`: what is unchanged is known as such again. It fails where something is changed.
+    pub fn refresh_index(&self) -> Result<()> {
+        self.call(["update-index", "-q", "--refresh"]).run().map(drop)
+    }
+
     /// `git checkout-index -f` of some paths: writes them as the index has them.
     pub fn checkout_index(&self, paths: &[&str]) -> Result<Output> {
         self.call(["checkout-index", "-f", "-u", "-q", "-z", "--stdin"]).stdin(nul_list(paths)).run()

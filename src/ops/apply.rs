@@ -12,7 +12,7 @@ use crate::names::{Oid, RepoPath};
 use crate::store::checkout::{Checkout, broken_name};
 use crate::store::composite::Slices;
 use crate::store::journal::{self, Journal};
-use crate::store::listing::Listing;
+use crate::store::listing::{Entry, Listing};
 
 /// Where a checkout is to go.
 pub struct Transition {
@@ -35,7 +35,7 @@ pub struct Transition {
 }
 
 /// Builds a checkout that does not exist yet. What stands in its place and is not one is set aside.
-pub fn build(checkout: &Checkout, transition: &Transition, listings: &[&Listing]) -> Result<()> {
+pub fn build(checkout: &Checkout, transition: &Transition, listings: &[(&RepoPath, &Listing)]) -> Result<()> {
     let building =
         tempfile::Builder::new().prefix(".new-").tempdir_in(&checkout.folder).at("write into", &checkout.folder)?;
     let fresh = Checkout::in_dir(building.path().to_path_buf(), &checkout.folder, &checkout.store, &checkout.repo.git);
@@ -44,14 +44,14 @@ pub fn build(checkout: &Checkout, transition: &Transition, listings: &[&Listing]
     let output = fresh.repo.read_tree_switch(None, &transition.to)?;
     check(output, &fresh)?;
     fresh.record(&transition.to, &transition.slices, transition.tag.as_ref())?;
-    verify(&fresh, listings, &HashSet::new())?;
+    verify(&fresh, listings, &transition.slices, &HashSet::new())?;
     set_aside(checkout)?;
     let from = building.keep();
     std::fs::rename(&from, &checkout.dir).at("put the checkout in place as", &checkout.dir)
 }
 
 /// Takes an existing checkout from what it shows to another commit, other slices, or both.
-pub fn change(checkout: &Checkout, transition: &Transition, listings: &[&Listing]) -> Result<()> {
+pub fn change(checkout: &Checkout, transition: &Transition, listings: &[(&RepoPath, &Listing)]) -> Result<()> {
     let text = |oid: &Oid| oid.to_string();
     let note = Journal {
         operation: transition.operation.to_string(),
@@ -71,7 +71,7 @@ pub fn change(checkout: &Checkout, transition: &Transition, listings: &[&Listing
     }
     let kept: HashSet<&str> = transition.kept.iter().map(|change| change.path.as_str()).collect();
     perform(checkout, transition, &transition.put_back)?;
-    verify(checkout, listings, &kept)?;
+    verify(checkout, listings, &transition.slices, &kept)?;
     journal::remove(&checkout.git_dir)
 }
 
@@ -169,7 +169,7 @@ fn perform(checkout: &Checkout, transition: &Transition, rewrite: &[String]) -> 
     let cone_changed = checkout.set_cone(&transition.slices)?;
     if cone_changed || transition.from != transition.to || transition.operation == "recovery" {
         checkout.repo.git.report().phase("writing files");
-        let output = checkout.repo.read_tree_switch(Some(&transition.from), &transition.to)?;
+        let output = switch(checkout, &transition.from, &transition.to)?;
         if let Err(error) = check(output, checkout) {
             if transition.operation != "recovery" {
                 // The switch looks first and then acts: nothing but the files set aside has changed. They go back to
@@ -182,6 +182,17 @@ fn perform(checkout: &Checkout, transition: &Transition, rewrite: &[String]) -> 
     }
     put_back(checkout, rewrite)?;
     checkout.record(&transition.to, &transition.slices, transition.tag.as_ref())
+}
+
+/// Switches index and files. The index may know other times of unchanged files, after a copy, a `touch`, or because it
+/// was made anew; `read-tree` takes these for edits until the index is refreshed.
+fn switch(checkout: &Checkout, from: &Oid, to: &Oid) -> Result<Output> {
+    let output = checkout.repo.read_tree_switch(Some(from), to)?;
+    if output.succeeded() || !output.stderr.contains("not uptodate") {
+        return Ok(output);
+    }
+    checkout.repo.refresh_index()?;
+    checkout.repo.read_tree_switch(Some(from), to)
 }
 
 /// Writes the files as the index has them; those it does not have stay away.
@@ -216,12 +227,26 @@ fn check(output: Output, checkout: &Checkout) -> Result<()> {
     )))
 }
 
-/// Checks that every file of the listings is there with its size.
-fn verify(checkout: &Checkout, listings: &[&Listing], except: &HashSet<&str>) -> Result<()> {
-    for entry in listings.iter().flat_map(|listing| &listing.files) {
-        if except.contains(entry.path.as_str()) {
-            continue;
-        }
+/// Checks that every file of the listings is there with its size; where a deeper slice lies, that one decides.
+fn verify(
+    checkout: &Checkout,
+    listings: &[(&RepoPath, &Listing)],
+    slices: &Slices,
+    except: &HashSet<&str>,
+) -> Result<()> {
+    for (slice, listing) in listings {
+        let inner: Vec<&RepoPath> =
+            slices.keys().filter(|other| other != slice && slice.holds(other.as_str())).collect();
+        let expected = listing.files.iter().filter(|entry| {
+            !except.contains(entry.path.as_str()) && !inner.iter().any(|inner| inner.holds(&entry.path))
+        });
+        verify_files(checkout, expected)?;
+    }
+    Ok(())
+}
+
+fn verify_files<'a>(checkout: &Checkout, files: impl Iterator<Item = &'a Entry>) -> Result<()> {
+    for entry in files {
         let file = join(&checkout.dir, &entry.path);
         let there = file.symlink_metadata().is_ok_and(|meta| meta.is_file() && meta.len() == entry.size);
         if !there {

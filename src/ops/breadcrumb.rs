@@ -5,6 +5,7 @@ use std::path::Path;
 use super::tag_for_breadcrumb;
 use crate::error::Result;
 use crate::manifest::Manifest;
+use crate::store::checkout;
 use crate::store::git_dir::write_atomically;
 
 /// Writes `<assets folder>/breadcrumb/<hash>.breadcrumb` when it does not say what it should:
@@ -12,6 +13,7 @@ use crate::store::git_dir::write_atomically;
 pub fn write(folder: &Path, manifest: &Manifest) -> Result<()> {
     let Some(tag) = tag_for_breadcrumb(manifest) else { return Ok(()) };
     let hash = manifest.checkout_name();
+    checkout::check_folder(&folder.join("breadcrumb"))?;
     let file = folder.join("breadcrumb").join(format!("{hash}.breadcrumb"));
     let line = format!("{};{hash};{tag}", manifest.path);
     // The test proxy writes a byte order mark and the line ending of its system.

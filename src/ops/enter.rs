@@ -44,9 +44,21 @@ pub fn enter(checkout: &Checkout) -> Result<Option<Objects>> {
         checkout.store.ensure(&wants, None)?.into_iter().collect::<Result<Vec<_>>>()?;
         checkout.borrow_from_store()?;
         objects = checkout.objects()?;
+        mend_head(checkout, &mut objects)?;
     }
     mend_work_tree(checkout)?;
     Ok(Some(objects))
+}
+
+/// Makes a composite commit anew that went with the store it was written to.
+fn mend_head(checkout: &Checkout, objects: &mut Objects) -> Result<()> {
+    let (Some(head), slices) = (checkout.head(), checkout.slices()) else { return Ok(()) };
+    if slices.is_empty() || objects.commit(head.as_str())?.is_some() {
+        return Ok(());
+    }
+    let again = head_for(checkout, Some(objects), &slices, None)?;
+    checkout.record(&again, &Slices::new(), None)?;
+    if again == head { Ok(()) } else { apply::rebuild_index(checkout, &again) }
 }
 
 /// As [`enter`], without looking whether the objects are there: one process less, for those who find out anyway.

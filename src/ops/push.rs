@@ -257,6 +257,8 @@ impl Push<'_> {
 
     /// Makes objects of the pending changes, in the store, without touching work tree or index.
     fn mine(&self, files: Vec<Change>, staged: bool) -> Result<Mine> {
+        // Nothing was fetched yet for a checkout that another tool made.
+        self.checkout.store.create()?;
         let repo = self.writer();
         let index = if staged { self.checkout.index_of_head()? } else { self.checkout.copy_index()? };
         let names: Vec<&str> = files.iter().map(|change| change.path.as_str()).collect();
@@ -522,7 +524,7 @@ impl Push<'_> {
             kept: Vec::new(),
             tag,
         };
-        let listings: Vec<&Listing> = sent.listing.iter().collect();
+        let listings: Vec<_> = sent.listing.iter().map(|listing| (&self.manifest.slice, listing)).collect();
         apply::change(checkout, &transition, &listings)
     }
 

@@ -237,6 +237,7 @@ impl<'a> Group<'a> {
     /// Decides for each slice what to do, with the lock held.
     fn plan(&mut self, ready: &mut Vec<(usize, Ready)>) -> Result<Vec<Target>> {
         let head = self.checkout.head().filter(|_| self.checkout.exists());
+        let shown = self.checkout.slices();
         let mut targets = Vec::new();
         for (index, ready) in ready.drain(..) {
             let manifest = self.manifests[index];
@@ -244,8 +245,12 @@ impl<'a> Group<'a> {
             let head_in_place = checkout::is_at_pin(&self.checkout.dir, manifest) || self.checkout.shown() == head;
             let (mut changes, mut same_files) = (Vec::new(), false);
             if let (Some(head), Some(objects)) = (&head, &mut self.objects) {
-                let needs_look = before.as_ref() != Some(&ready.commit) || matches!(self.policy, Policy::Reset { .. });
-                if before.is_some() && needs_look {
+                let needs_look = before.as_ref() != Some(&ready.commit)
+                    || !head_in_place
+                    || matches!(self.policy, Policy::Reset { .. });
+                // A slice around it shows its files too.
+                let is_shown = before.is_some() || shown.keys().any(|other| other.holds(manifest.slice.as_str()));
+                if is_shown && needs_look {
                     changes = pending(&self.checkout, &manifest.slice)?;
                 }
                 if let Some((_, commit)) = objects.commit(head.as_str())? {
@@ -310,6 +315,12 @@ impl<'a> Group<'a> {
             put_back.extend(target.pending.iter().map(|change| change.path.clone()));
         }
         let head = checkout.head().filter(|_| exists);
+        if let Some(moved) = head.as_ref().filter(|head| checkout.shown().as_ref() != Some(*head))
+            && let Some(kept) = checkout.keep_commit(moved)?
+        {
+            let note = format!("`{}` was committed there by hand and is kept as `{kept}`", moved.short());
+            checkout.repo.git.report().note(&note);
+        }
         let to = self.head_for(objects.as_mut(), &slices, targets, head.as_ref())?;
         let transition = Transition {
             operation: if matches!(self.policy, Policy::Reset { .. }) { "reset" } else { "restore" },
@@ -325,7 +336,8 @@ impl<'a> Group<'a> {
                 .collect(),
             tag: targets.iter().find_map(|target| self.tag(target)),
         };
-        let listings: Vec<&Listing> = targets.iter().map(|target| &target.ready.listing).collect();
+        let listings: Vec<(&RepoPath, &Listing)> =
+            targets.iter().map(|target| (&self.manifests[target.index].slice, &target.ready.listing)).collect();
         if !exists {
             return apply::build(checkout, &transition, &listings);
         }

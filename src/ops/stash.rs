@@ -90,14 +90,9 @@ pub fn pop(checkout: &Checkout, slice: &RepoPath, prefer_stashed: bool) -> Resul
     let stashed = changes(checkout, &entry.commit)?;
     let head = checkout.head().ok_or_else(|| Error::failed("the checkout has no HEAD"))?;
     let since = checkout.repo.diff_tree(&parent(checkout, &entry.commit)?, &head, None)?;
-    let mut conflicts = Vec::new();
-    let edits = match merge::merge(&stashed, &since, prefer_stashed) {
-        Ok(edits) => edits,
-        Err(files) => {
-            conflicts = files;
-            Vec::new()
-        }
-    };
+    let mut conflicts = merge::merge(&stashed, &since, prefer_stashed).err().unwrap_or_default();
+    // All of them, so that whoever is told of the conflicts sees every file that `prefer_stashed` would overwrite.
+    let edits = merge::merge(&stashed, &since, true).unwrap_or_default();
     conflicts.extend(edited_since(checkout, &edits, prefer_stashed)?);
     if !conflicts.is_empty() {
         conflicts.sort();

@@ -23,6 +23,9 @@ const SHOWN: &str = "refs/assets/shown";
 /// The commits that tags lead to, for annotated tags.
 const TAGS: &str = "refs/assets/tags/";
 
+/// Commits that somebody made here by hand, and that nothing else leads to.
+const BY_HAND: &str = "refs/assets/by-hand/";
+
 /// Configuration keys that this program, git or the .NET test proxy write into a checkout. None can run a command.
 const HARMLESS_KEYS: &[&str] = &[
     "core.repositoryformatversion",
@@ -49,10 +52,6 @@ const HARMLESS_KEYS: &[&str] = &[
     "remote.origin.promisor",
     "remote.origin.partialclonefilter",
     "remote.origin.tagopt",
-    "branch.main.remote",
-    "branch.main.merge",
-    "branch.master.remote",
-    "branch.master.merge",
     "advice.detachedhead",
     "user.name",
     "user.email",
@@ -187,6 +186,19 @@ impl Checkout {
         Ok(())
     }
 
+    /// Keeps what somebody committed here by hand under a ref, before HEAD leaves it; returns the ref's name. Nothing for
+    /// a commit that a ref leads to already, or that came from the assets repo.
+    pub fn keep_commit(&self, commit: &Oid) -> Result<Option<String>> {
+        let has_ref = git_dir::refs_below(&self.git_dir, "refs/").values().any(|known| known == commit);
+        let mut store = self.store.with_objects_of(&self.store.objects_dir()).objects()?;
+        if has_ref || store.commit(commit.as_str())?.is_some() {
+            return Ok(None);
+        }
+        let name = format!("{BY_HAND}{commit}");
+        git_dir::write_ref(&self.git_dir, &name, commit)?;
+        Ok(Some(name))
+    }
+
     /// Writes the git directory of a new checkout.
     pub fn create(&self, head: &Oid, slices: &Slices) -> Result<()> {
         git_dir::create(&self.git_dir, &config(self.store.url()), &format!("{head}\n"))?;
@@ -256,8 +268,11 @@ impl Checkout {
     pub fn lock(&self) -> Result<Lock> {
         prepare_folder(&self.folder)?;
         let locks = self.folder.join(".locks");
-        std::fs::create_dir_all(&locks).at("create", &locks)?;
         let name = self.dir.file_name().unwrap_or_default();
+        // The lock file is written to: with a link, to any file of the user's.
+        check_folder(&locks)?;
+        check_folder(&locks.join(name))?;
+        std::fs::create_dir_all(&locks).at("create", &locks)?;
         let lock = Lock::take(&locks.join(name), &self.store.access().patience, self.repo.git.report())?;
         if self.exists() {
             remove_stale_git_locks(&self.git_dir)?;
@@ -309,7 +324,7 @@ impl Checkout {
             };
             let reader = Repo { git: self.repo.git.clone(), place: outside };
             for (key, value) in reader.config_keys(&file)? {
-                if !HARMLESS_KEYS.contains(&key.as_str()) {
+                if !is_harmless(&key) {
                     return Err(refuse(format!("`.git/{name}` sets `{}`", crate::names::printable(&key))));
                 }
                 if key == "remote.origin.url"
@@ -356,6 +371,14 @@ impl Checkout {
     }
 }
 
+/// Whether a configuration key cannot run a command. A clone also notes the upstream of the default branch, whatever
+/// that is called.
+fn is_harmless(key: &str) -> bool {
+    let upstream =
+        key.strip_prefix("branch.").is_some_and(|rest| rest.ends_with(".remote") || rest.ends_with(".merge"));
+    upstream || HARMLESS_KEYS.contains(&key)
+}
+
 /// Makes the assets folder with the `.gitignore` that hides it from the code repo.
 pub fn prepare_folder(folder: &Path) -> Result<()> {
     if folder.symlink_metadata().is_ok_and(|meta| !meta.is_dir()) && !folder.is_dir() {
@@ -375,7 +398,7 @@ pub fn prepare_folder(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Refuses an assets folder in the code repo that is a link: files would be written wherever it leads.
+/// Refuses an assets folder in the code repo, or a part of one, that is a link: files would be written wherever it leads.
 pub fn check_folder(folder: &Path) -> Result<()> {
     match folder.symlink_metadata() {
         Ok(meta) if meta.is_symlink() => Err(Error::failed(format!("`{}` is a symbolic link", folder.display()))

@@ -96,7 +96,16 @@ fn inherit(_file: &File) {}
 /// Removes lock files that git left in a git directory when it was killed. Call it under our own lock. A git that
 /// somebody runs there by hand gets a second to finish.
 pub fn remove_stale_git_locks(git_dir: &Path) -> Result<()> {
-    let names = ["index.lock", "HEAD.lock", "config.lock", "shallow.lock", "packed-refs.lock", "config.worktree.lock"];
+    let names = [
+        "index.lock",
+        "assets-index.lock",
+        "assets-index-merge.lock",
+        "HEAD.lock",
+        "config.lock",
+        "shallow.lock",
+        "packed-refs.lock",
+        "config.worktree.lock",
+    ];
     let present =
         || -> Vec<PathBuf> { names.iter().map(|name| git_dir.join(name)).filter(|path| path.exists()).collect() };
     let started = Instant::now();

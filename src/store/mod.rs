@@ -197,7 +197,7 @@ impl Store {
     }
 
     /// Makes the empty repository beside its place and renames it there; whether it was not there yet.
-    fn create(&self) -> Result<bool> {
+    pub fn create(&self) -> Result<bool> {
         if self.exists() {
             return Ok(false);
         }
