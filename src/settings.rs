@@ -204,6 +204,12 @@ pub fn json() -> bool {
     text("ASSETS_JSON").is_some_and(|value| !off.contains(&value.to_lowercase().as_str()))
 }
 
+/// Whether one of the variables is set that stand for a global flag.
+pub fn has_flag_variables() -> bool {
+    let flags = ["JSON", "QUIET", "VERBOSE", "COLOR", "NO_PROGRESS", "NO_INPUT", "OFFLINE", "LOCK_TIMEOUT"];
+    flags.iter().any(|flag| std::env::var_os(format!("ASSETS_{flag}")).is_some())
+}
+
 /// Whether `CI` says that nobody watches.
 pub fn in_ci() -> bool {
     text("CI").is_some_and(|value| value != "false" && value != "0")

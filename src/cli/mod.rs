@@ -4,6 +4,7 @@ mod config;
 mod legacy;
 mod manifests;
 mod push;
+mod quick;
 mod reset;
 mod restore;
 mod stash;
@@ -113,6 +114,9 @@ struct Report {
 
 /// Runs a command line and returns the exit code.
 pub fn run(args: Vec<OsString>) -> u8 {
+    if quick::restore(&args) {
+        return 0;
+    }
     interrupt::install();
     let args = legacy::modernise(args);
     let wants_json = args.iter().any(|arg| arg == "--json") || crate::settings::json();

@@ -51,7 +51,11 @@ pub fn restore(context: &Context, manifests: &[Manifest], policy: Policy) -> Vec
     let mut answers: Vec<Option<Answer>> = manifests.iter().map(|_| None).collect();
     let mut checkouts: BTreeMap<PathBuf, Vec<usize>> = BTreeMap::new();
     for (index, manifest) in manifests.iter().enumerate() {
-        match nothing_to_do(context, manifest, policy) {
+        let shown = match policy {
+            Policy::Restore(_) => shown_already(context, manifest),
+            Policy::Reset { .. } => Ok(None),
+        };
+        match shown {
             Ok(Some(restored)) => answers[index] = Some(Ok(Outcome::Done(restored))),
             Err(error) => answers[index] = Some(Err(error)),
             Ok(None) => match context.assets_folder(manifest) {
@@ -80,10 +84,10 @@ pub fn restore(context: &Context, manifests: &[Manifest], policy: Policy) -> Vec
 }
 
 /// The answer when the slice is at its pin already, found out without a process or a lock.
-fn nothing_to_do(context: &Context, manifest: &Manifest, policy: Policy) -> Result<Option<Restored>> {
+pub fn shown_already(context: &Context, manifest: &Manifest) -> Result<Option<Restored>> {
     let folder = context.assets_folder(manifest)?;
     let dir = checkout::dir_of(&folder, manifest);
-    if matches!(policy, Policy::Reset { .. }) || !checkout::is_at_pin(&dir, manifest) {
+    if !checkout::is_at_pin(&dir, manifest) {
         return Ok(None);
     }
     breadcrumb::write(&folder, manifest)?;

@@ -2,12 +2,11 @@
 //! line elsewhere.
 
 use std::io::Write;
-use std::sync::{Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::sync::Arc;
+use console::Term;
 
 use crate::names::printable;
 use crate::report::Report;
@@ -123,7 +122,7 @@ impl Drop for Progress {
 fn show(shared: &Shared, mode: Mode) {
     let started = Instant::now();
     let mut next = FIRST_LINE;
-    let mut bar: Option<ProgressBar> = None;
+    let mut line = MovingLine::new();
     let mut state = lock(&shared.state);
     while !state.stopping {
         if started.elapsed() >= next {
@@ -134,9 +133,7 @@ fn show(shared: &Shared, mode: Mode) {
             };
             match mode {
                 Mode::Bar => {
-                    let bar = bar.get_or_insert_with(new_bar);
-                    bar.set_message(text);
-                    bar.tick();
+                    line.show(&text);
                     next += FRAME;
                 }
                 Mode::Lines => {
@@ -152,18 +149,37 @@ fn show(shared: &Shared, mode: Mode) {
             Err(poisoned) => poisoned.into_inner().0,
         };
     }
-    if let Some(bar) = bar {
-        bar.finish_and_clear();
-    }
+    line.clear();
 }
 
-fn new_bar() -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-    // `wide_msg` cuts to the width of the terminal, so that the line never wraps and leaves nothing behind.
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
-        bar.set_style(style);
+/// One line that is written again and again. (Of a progress library nothing else would be used, and it would make every
+/// start of the program slower by the mathematics that it links.)
+struct MovingLine {
+    term: Term,
+    frame: usize,
+}
+
+impl MovingLine {
+    fn new() -> MovingLine {
+        MovingLine { term: Term::buffered_stderr(), frame: 0 }
     }
-    bar
+
+    fn show(&mut self, text: &str) {
+        const FRAMES: &[char] = &['|', '/', '-', '\\'];
+        // Never as wide as the terminal: a line that wraps could not be cleared.
+        let width = usize::from(self.term.size().1).saturating_sub(4);
+        let text: String = text.chars().take(width).collect();
+        let spinner = FRAMES[self.frame % FRAMES.len()];
+        self.frame += 1;
+        let _ = self.term.clear_line().and_then(|()| self.term.write_str(&format!("{spinner} {text}")));
+        let _ = self.term.flush();
+    }
+
+    fn clear(&mut self) {
+        if self.frame > 0 {
+            let _ = self.term.clear_line().and_then(|()| self.term.flush());
+        }
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
