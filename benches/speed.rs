@@ -8,6 +8,7 @@
 //! and through a proxy that adds round trips and a line rate. What is compared is run in turn
 //! within one run, so compare ratios. The page cache is warm, the disk is real.
 //!
+//! - *git fetch, git checkout*: the least that git can do, in a git directory written by hand
 //! - *limit*: one request for a tar of exactly the needed files, unpacked while it comes (`curl | tar`)
 //! - *today*: the git commands of the test proxy that `assets` replaces, without the proxy itself
 //! - *git*: the git processes that the program started / and all that came of them
@@ -228,6 +229,42 @@ fn todays_restore(lab: &Lab, run: &Run, subject: Subject) -> Result<(), Failure>
     Ok(())
 }
 
+/// The least that git itself can do: one fetch into a git directory written by hand, and one checkout.
+fn bare_restore(lab: &Lab, run: &Run, subject: Subject) -> Result<(), Failure> {
+    let (dir, slice) = (lab.path("bare"), subject.package.slice_path());
+    for folder in ["objects/pack", "refs", "info"] {
+        fs::create_dir_all(dir.join(".git").join(folder))?;
+    }
+    let mut cone = String::from("/*\n!/*/\n");
+    for (end, _) in slice.match_indices('/') {
+        cone.push_str(&format!("/{0}/\n!/{0}/*/\n", &slice[..end]));
+    }
+    cone.push_str(&format!("/{slice}/\n"));
+    let (filter, partial) = match subject.form {
+        Form::Tag => ("", ""),
+        Form::Branch => (
+            "--filter=blob:none ",
+            "promisor = true\npartialclonefilter = blob:none\n[extensions]\npartialClone = origin\n",
+        ),
+    };
+    let config = format!(
+        "[core]\nrepositoryformatversion = 1\nbare = false\nsparseCheckout = true\nsparseCheckoutCone = true\n\
+         [fetch]\nnegotiationAlgorithm = noop\nunpackLimit = 1\n[remote \"origin\"]\nurl = {}\n{partial}",
+        subject.url()
+    );
+    for (name, text) in [("HEAD", "ref: refs/heads/none\n"), ("info/sparse-checkout", &cone), ("config", &config)] {
+        fs::write(dir.join(".git").join(name), text)?;
+    }
+    let (want, show) = match subject.form {
+        Form::Tag => (format!("refs/tags/{0}:refs/tags/{0}", subject.package.tag), &subject.package.tag),
+        Form::Branch => (subject.package.commit.clone(), &subject.package.commit),
+    };
+    let flags = "-q --depth=1 --no-tags --no-write-fetch-head --no-auto-maintenance";
+    lab.git(run, &dir, &format!("fetch {flags} {filter}origin {want}"))?;
+    lab.git(run, &dir, &format!("checkout -q --detach {show}"))?;
+    Ok(())
+}
+
 /// What the test proxy does to push.
 fn todays_push(lab: &Lab, run: &Run, subject: Subject) -> Result<(), Failure> {
     let dir = lab.path("today");
@@ -267,7 +304,15 @@ fn cold(lab: &Lab, title: &str, subject: Subject) -> Result<usize, Failure> {
         run: Box::new(|run| todays_restore(lab, run, subject)),
         check: Box::new(|| expect_files(lab, 1, &today.join(&slice))),
     };
-    lab.race(title, &[ours, todays, limit(lab, &[subject])?])
+    let bare = lab.path("bare");
+    let bares = Contender {
+        name: "git fetch, git checkout",
+        role: Role::Bare,
+        prepare: Box::new(|| remove(&bare)),
+        run: Box::new(|run| bare_restore(lab, run, subject)),
+        check: Box::new(|| expect_files(lab, 1, &bare.join(&slice))),
+    };
+    lab.race(title, &[ours, todays, bares, limit(lab, &[subject])?])
 }
 
 /// All packages with one command. Today's way would be its sequence once for each of them.

@@ -29,6 +29,7 @@ pub struct Run<'a> {
 pub enum Role {
     Ours,
     Today,
+    Bare,
     Limit,
 }
 
