@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 
-use super::failure::{Failure, classify};
+use super::output::Output;
+use super::stderr::{Lines, sort_line};
 use crate::error::{Error, Kind, Result};
 use crate::interrupt;
 use crate::names::{RemoteUrl, printable};
@@ -108,18 +109,6 @@ pub struct Call<'a> {
     env: Vec<(OsString, OsString)>,
     config: Vec<(String, String)>,
     remote: Option<&'a RemoteUrl>,
-}
-
-/// What a finished git command left behind.
-#[derive(Debug)]
-pub struct Output {
-    /// The exit code; none when a signal ended it.
-    pub code: Option<i32>,
-    pub stdout: Vec<u8>,
-    /// The messages, without progress, safe to print.
-    pub stderr: String,
-    /// The command as a person would type it, without secrets.
-    pub command: String,
 }
 
 impl Git {
@@ -409,52 +398,6 @@ impl<'a> Call<'a> {
     }
 }
 
-impl Output {
-    /// What kind of failure this is, by git's words.
-    pub fn failure(&self) -> Failure {
-        classify(&self.stderr)
-    }
-
-    pub fn succeeded(&self) -> bool {
-        self.code == Some(0)
-    }
-
-    /// The standard output of a success, else the failure as an error.
-    pub fn checked(self) -> Result<Vec<u8>> {
-        if self.succeeded() { Ok(self.stdout) } else { Err(self.into_error()) }
-    }
-
-    /// The failure as an error with git's own words.
-    pub fn into_error(self) -> Error {
-        let failure = self.failure();
-        let kind = match failure {
-            Failure::Auth => Kind::Auth,
-            failure if failure.is_transient() => Kind::Transient,
-            _ => Kind::Failed,
-        };
-        let how = match self.code {
-            Some(code) => format!("exited with status {code}"),
-            None => "was ended by a signal".to_string(),
-        };
-        let mut cause = format!("`{}` {how}", self.command);
-        for line in self.stderr.lines() {
-            cause.push('\n');
-            cause.push_str(line);
-        }
-        let error =
-            Error::new(kind, format!("git {} failed", self.command.split(' ').nth(1).unwrap_or_default())).cause(cause);
-        match failure {
-            Failure::Disk => error.hint("check the free space (`df -h`) and the permissions of the folder named above"),
-            Failure::LocalLock => error.hint("another git process works there: try again when it has ended"),
-            _ => error,
-        }
-    }
-
-    fn last_line(&self) -> String {
-        self.stderr.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it failed").to_string()
-    }
-}
-
 /// A git process that answers questions until it is dropped.
 pub struct Session {
     child: Child,
@@ -578,86 +521,4 @@ fn drain(mut pipe: impl Read, mut take: impl FnMut(&[u8])) {
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-}
-
-/// Splits stderr at `\n` and at the `\r` that git ends its progress with.
-#[derive(Default)]
-struct Lines(Vec<u8>);
-
-impl Lines {
-    fn feed(&mut self, bytes: &[u8], mut line: impl FnMut(&str)) {
-        self.0.extend_from_slice(bytes);
-        while let Some(end) = self.0.iter().position(|b| matches!(b, b'\n' | b'\r')) {
-            line(&String::from_utf8_lossy(&self.0[..end]));
-            self.0.drain(..=end);
-        }
-    }
-
-    fn finish(self, mut line: impl FnMut(&str)) {
-        if !self.0.is_empty() {
-            line(&String::from_utf8_lossy(&self.0));
-        }
-    }
-}
-
-/// Progress goes to the report, everything else is kept for the error message.
-fn sort_line(line: &str, report: &dyn Report, messages: &mut String) {
-    let line = printable(line);
-    let line = line.trim_end();
-    if is_progress(line) {
-        report.progress(line);
-    } else if !line.is_empty() {
-        messages.push_str(line);
-        messages.push('\n');
-    }
-}
-
-/// Whether a line is one of git's progress meters: `Receiving objects:  45% (27/60)`, `remote: Enumerating objects: 5, done.`
-fn is_progress(line: &str) -> bool {
-    let line = line.strip_prefix("remote: ").unwrap_or(line);
-    if line.starts_with("Delta compression using up to") || (line.starts_with("Total ") && line.contains(" (delta ")) {
-        return true;
-    }
-    let Some((title, rest)) = line.split_once(": ") else { return false };
-    let counts = rest.trim_start().split_once(['%', ',', ' ']).map_or(rest.trim(), |(count, _)| count);
-    (title.ends_with("objects") || title.ends_with("deltas") || title.ends_with("files"))
-        && (counts.bytes().all(|b| b.is_ascii_digit()) && !counts.is_empty())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn progress_is_told_from_messages() {
-        for line in [
-            "Receiving objects:  45% (27/60), 1.20 MiB | 2.00 MiB/s",
-            "remote: Counting objects: 100% (5/5), done.",
-            "remote: Enumerating objects: 5, done.",
-            "Updating files: 100% (60/60), done.",
-            "Resolving deltas: 100% (1/1), done.",
-            "Delta compression using up to 2 threads",
-            "Total 6 (delta 0), reused 0 (delta 0), pack-reused 0 (from 0)",
-        ] {
-            assert!(is_progress(line), "{line}");
-        }
-        for line in [
-            "fatal: not our ref",
-            "remote: error: hook says no",
-            "warning: objects: are missing",
-            "error: Updating files failed",
-        ] {
-            assert!(!is_progress(line), "{line}");
-        }
-    }
-
-    #[test]
-    fn lines_end_at_either_break_and_may_come_in_pieces() {
-        let mut seen = Vec::new();
-        let mut lines = Lines::default();
-        lines.feed(b"a\rb", |line| seen.push(line.to_string()));
-        lines.feed(b"c\nd", |line| seen.push(line.to_string()));
-        lines.finish(|line| seen.push(line.to_string()));
-        assert_eq!(seen, ["a", "bc", "d"]);
-    }
 }

@@ -3,7 +3,9 @@
 pub mod exec;
 pub mod failure;
 pub mod objects;
+mod output;
 pub mod parse;
+mod stderr;
 pub mod version;
 
 use std::path::Path;
@@ -11,7 +13,8 @@ use std::path::Path;
 use crate::error::Result;
 use crate::names::{Oid, RemoteUrl, RepoPath};
 use exec::REMOTE;
-pub use exec::{Git, Output, Place};
+pub use exec::{Git, Place};
+pub use output::Output;
 use parse::{Blob, Change, PushAnswer, TreeChange};
 
 /// Who a commit is by; what is `None` comes from git's own configuration.

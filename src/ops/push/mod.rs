@@ -1,30 +1,24 @@
 //! `push`: send pending changes as a new commit, then move the pin in the manifest.
 
+mod intent;
+mod send;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-use serde::{Deserialize, Serialize};
 
 use super::apply::{self, Transition};
 use super::enter::{enter, enter_quickly, head_for, pending_and_staged, shown_pin};
-use super::plan::Refusal;
-use super::{Context, Outcome, breadcrumb, join, merge};
+use super::{Context, Outcome, breadcrumb, join};
 use crate::error::{AtPath, Error, Kind, Result};
-use crate::git::exec::sleep;
-use crate::git::failure::{Failure, classify};
-use crate::git::parse::{Change, ChangeKind, PushAnswer, TreeChange};
-use crate::git::{Output, Repo, Signature};
-use crate::manifest::{Form, Manifest, Pin, edit};
+use crate::git::parse::{Change, ChangeKind};
+use crate::git::{Repo, Signature};
+use crate::manifest::{Form, Manifest, edit};
 use crate::names::{Oid, RefName};
 use crate::store::checkout::Checkout;
 use crate::store::composite::{self, Grafts};
-use crate::store::git_dir::write_atomically;
 use crate::store::listing::{self, Listing};
-use crate::store::{Want, paths};
-
-/// How often to fetch and build again when others push to the branch at the same time.
-const RACES: u32 = 20;
+use crate::store::paths;
+use intent::Intent;
 
 /// What a push is asked to do.
 #[derive(Clone, Debug, Default)]
@@ -101,27 +95,6 @@ struct Sent {
     /// How many files of the slice others had changed.
     others: usize,
     listing: Option<Listing>,
-}
-
-/// The note that a push is under way: kept until the manifest names its commit.
-#[derive(Serialize, Deserialize, PartialEq)]
-struct Intent {
-    base: String,
-    tree: String,
-    commit: String,
-    to: String,
-    /// Whether its parent is another commit than the base.
-    rebased: bool,
-}
-
-/// How one attempt to push ended.
-enum Attempt {
-    Arrived,
-    /// The ref is not where we thought.
-    Moved(Output),
-    /// The remote did not want it.
-    Refused(Output),
-    Failed(Output),
 }
 
 /// The commit to try first.
@@ -328,167 +301,6 @@ impl Push<'_> {
         repo
     }
 
-    // Sending.
-
-    fn send_tag(&self, commit: &Oid, to: &str) -> Result<Sent> {
-        match self.send(commit, to, None)? {
-            Attempt::Arrived => Ok(Sent { commit: commit.clone(), rebased: false, others: 0, listing: None }),
-            Attempt::Moved(output) | Attempt::Refused(output) => Err(self.refused(output, to)),
-            Attempt::Failed(output) => Err(self.failed(output)),
-        }
-    }
-
-    /// Puts the change on the tip of the branch, as often as it takes. The first try assumes that the pin is the tip.
-    fn send_to_branch(
-        &self,
-        mine: &Mine,
-        first: First,
-        to: &str,
-        branch: &RefName,
-        fallback: &RefName,
-    ) -> Result<Outcome<Sent>> {
-        let arrived =
-            |first: &First| Sent { commit: first.commit.clone(), rebased: first.rebased, others: 0, listing: None };
-        match self.send(&first.commit, to, Some(&self.base))? {
-            Attempt::Arrived => return Ok(Outcome::Done(arrived(&first))),
-            Attempt::Moved(_) => {}
-            Attempt::Refused(output) => return Err(self.refused(output, to)),
-            Attempt::Failed(output) => return Err(self.failed(output)),
-        }
-        let mut last = None;
-        for round in 0..RACES {
-            if round > 0 {
-                sleep(Duration::from_millis(fastrand::u64(20..=150 * u64::from(round.min(8)))))?;
-            }
-            let refs = self.checkout.store.remote_refs(&[&branch.branch_ref(), &fallback.branch_ref()])?;
-            let expected = refs.get(&branch.branch_ref());
-            if expected == Some(&first.commit) {
-                // It had arrived; only the answer was lost.
-                return Ok(Outcome::Done(arrived(&first)));
-            }
-            let tip = expected
-                .or_else(|| refs.get(&fallback.branch_ref()))
-                .ok_or_else(|| self.no_branch(branch, fallback))?;
-            let want =
-                Want { pin: Pin::Commit(tip.clone()), slice: self.manifest.slice.clone(), advice: String::new() };
-            self.checkout.store.ensure_one(want.clone(), self.checkout.own_objects().as_deref())?;
-            let base = self.common_base(&first, tip)?;
-            let changes = self.writer().diff_tree(base, &mine.tree, Some(&self.manifest.slice))?;
-            let theirs = self.writer().diff_tree(base, tip, Some(&self.manifest.slice))?;
-            let edits = match merge::merge(&changes, &theirs, self.request.prefer_mine) {
-                Ok(edits) => edits,
-                Err(files) => return Ok(Outcome::Refused(Refusal::Conflict { files })),
-            };
-            let sent = if *tip == self.base {
-                // The pin is the tip after all, of the branch that this one starts from.
-                arrived(&first)
-            } else {
-                let commit = if edits.is_empty() { tip.clone() } else { self.commit_on(tip, &edits)? };
-                // Everything that the slice will show is here before the remote is changed.
-                let want = Want { pin: Pin::Commit(commit.clone()), ..want };
-                let ready = self.checkout.store.ensure_one(want, self.checkout.own_objects().as_deref())?;
-                // What is ours on both sides is left out.
-                let others = theirs.len().saturating_sub(changes.len() - edits.len());
-                Sent { commit, rebased: true, others, listing: Some(ready.listing) }
-            };
-            if edits.is_empty() && expected.is_some() {
-                return Ok(Outcome::Done(sent));
-            }
-            self.note(&mine.tree, &sent.commit, to, sent.rebased)?;
-            match self.send(&sent.commit, to, expected)? {
-                Attempt::Arrived => return Ok(Outcome::Done(sent)),
-                Attempt::Moved(output) => last = Some(output),
-                Attempt::Refused(output) => return Err(self.refused(output, to)),
-                Attempt::Failed(output) => return Err(self.failed(output)),
-            }
-        }
-        let error =
-            Error::new(Kind::Transient, format!("`{to}` was changed by others {RACES} times in a row while pushing"))
-                .hint("run the same command again");
-        Err(last.map_or(error.clone(), |output| output.into_error().context(error.message)))
-    }
-
-    /// What both sides started from: what an interrupted push had sent, when the branch still has all of it, else the pin.
-    /// There is no history here to ask, so each of its files counts.
-    fn common_base<'f>(&'f self, first: &'f First, tip: &Oid) -> Result<&'f Oid> {
-        let Some(earlier) = &first.earlier else { return Ok(&self.base) };
-        let slice = Some(&self.manifest.slice);
-        let sent = self.writer().diff_tree(&self.base, earlier, slice)?;
-        let theirs = self.writer().diff_tree(&self.base, tip, slice)?;
-        let theirs: HashMap<&str, &TreeChange> = theirs.iter().map(|change| (change.path.as_str(), change)).collect();
-        let all_there = sent.iter().all(|change| theirs.get(change.path.as_str()) == Some(&change));
-        Ok(if all_there { earlier } else { &self.base })
-    }
-
-    /// A commit on `tip` with the merged change, made through an index file of its own.
-    fn commit_on(&self, tip: &Oid, edits: &merge::Edits) -> Result<Oid> {
-        let repo = self.writer();
-        let index = self.checkout.git_dir.join("assets-index-merge");
-        let _ = std::fs::remove_file(&index);
-        repo.read_tree_into(&index, tip)?;
-        // Removals first: a file may make room for a folder.
-        let (removed, set): (Vec<_>, Vec<_>) = edits.iter().cloned().partition(|(_, blob)| blob.is_none());
-        repo.update_index_info(&index, &removed.into_iter().chain(set).collect::<Vec<_>>())?;
-        let tree = repo.write_tree(&index)?;
-        let _ = std::fs::remove_file(&index);
-        self.commit(&tree, tip)
-    }
-
-    /// Pushes one commit. After any failure the remote is asked what it has: the answer may have been lost.
-    fn send(&self, commit: &Oid, to: &str, expected: Option<&Oid>) -> Result<Attempt> {
-        let store = &self.checkout.store;
-        let repo = self.writer();
-        let mut tries = 1;
-        loop {
-            // Another process may have fetched commits whose history is not here.
-            self.checkout.borrow_from_store()?;
-            repo.git.report().phase(&format!("pushing to `{}`", store.name()));
-            let (answer, output) = repo.push(store.url(), commit, to, expected)?;
-            match answer {
-                PushAnswer::Taken | PushAnswer::UpToDate if output.succeeded() => return Ok(Attempt::Arrived),
-                // Its own words decide, not what a hook may have printed.
-                PushAnswer::Rejected(why) if classify(&why) == Failure::RefRace => return Ok(Attempt::Moved(output)),
-                PushAnswer::Rejected(_) => return Ok(Attempt::Refused(output)),
-                _ => {}
-            }
-            let Some(retry) = output.failure().retry() else { return Ok(Attempt::Failed(output)) };
-            match store.remote_refs(&[to]) {
-                Ok(refs) if refs.get(to) == Some(commit) => return Ok(Attempt::Arrived),
-                Ok(_) if tries < retry.tries => {}
-                Ok(_) => return Ok(Attempt::Failed(output)),
-                Err(error) if error.kind == Kind::Interrupted => return Err(error),
-                // It is gone altogether: what the push said is the better news.
-                Err(_) => return Ok(Attempt::Failed(output)),
-            }
-            let most = (retry.base_ms << (tries - 1)).min(retry.cap_ms);
-            sleep(Duration::from_millis(fastrand::u64(most / 2..=most)))?;
-            tries += 1;
-        }
-    }
-
-    fn refused(&self, output: Output, to: &str) -> Error {
-        let mut error = output
-            .into_error()
-            .context(format!("assets repo `{}` refused the push to `{to}`", self.checkout.store.name()));
-        error.kind = Kind::Failed;
-        error.hint("nothing was changed here; its own words above say what it wants")
-    }
-
-    fn failed(&self, output: Output) -> Error {
-        self.checkout
-            .store
-            .remote_error(output, "push to")
-            .hint("nothing was changed here: the recordings are as they were")
-    }
-
-    fn no_branch(&self, branch: &RefName, fallback: &RefName) -> Error {
-        Error::failed(format!(
-            "assets repo `{}` has neither the branch `{branch}` nor `{fallback}` to start it from",
-            self.checkout.store.name()
-        ))
-        .hint("check `AssetsRepoFallbackBranch` in the manifest, or push a first commit to that branch")
-    }
-
     // After the remote has it.
 
     /// Makes the slice show the pushed commit, clean: the index that was pushed becomes the real one, and what others
@@ -554,57 +366,6 @@ impl Push<'_> {
         replace_keeping_mode(&file, text.as_bytes()).map_err(by_hand)?;
         let manifest = Manifest::load(&file)?;
         breadcrumb::write(&self.checkout.folder, &manifest)
-    }
-
-    /// Finishes an earlier push that the remote took but the manifest does not name: the slice shows it already.
-    fn finish_earlier(self, intent: Intent) -> Result<Outcome<Pushed>> {
-        let commit = Oid::parse(&intent.commit).map_err(|why| Error::failed(format!("the note of a push {why}")))?;
-        if commit != self.base {
-            // It was put aside or dropped since: there is nothing to finish.
-            self.forget()?;
-            return self.nothing();
-        }
-        if self.manifest.pin() == Pin::Commit(commit.clone()) || !self.manifest_is_behind(&intent) {
-            self.forget()?;
-            return self.nothing();
-        }
-        self.edit_manifest(&commit, &intent.to)?;
-        self.forget()?;
-        Ok(Outcome::Done(Pushed { sent_to: Some(intent.to), ..self.summary(&commit, Vec::new(), 0) }))
-    }
-
-    /// Whether the manifest still has the pin that the interrupted push started from.
-    fn manifest_is_behind(&self, intent: &Intent) -> bool {
-        match &self.manifest.form {
-            Form::Branch { sha, .. } => sha.as_ref().is_none_or(|sha| sha.as_str() == intent.base),
-            Form::Tag { tag, .. } => tag.as_ref().is_none_or(|tag| tag.tag_ref() != intent.to),
-        }
-    }
-
-    // The note of a push.
-
-    fn intent_file(&self) -> PathBuf {
-        let hash = sha1_smol::Sha1::from(self.manifest.slice.as_str().as_bytes()).digest().to_string();
-        self.checkout.git_dir.join(format!("assets-push-{}", &hash[..10]))
-    }
-
-    fn intent(&self) -> Option<Intent> {
-        serde_json::from_slice(&std::fs::read(self.intent_file()).ok()?).ok()
-    }
-
-    fn note(&self, tree: &Oid, commit: &Oid, to: &str, rebased: bool) -> Result<()> {
-        let text = |oid: &Oid| oid.to_string();
-        let intent =
-            Intent { base: text(&self.base), tree: text(tree), commit: text(commit), to: to.to_string(), rebased };
-        write_atomically(&self.intent_file(), &serde_json::to_vec(&intent).unwrap_or_default(), true)
-    }
-
-    fn forget(&self) -> Result<()> {
-        let file = self.intent_file();
-        match std::fs::remove_file(&file) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e).at("remove", &file),
-            _ => Ok(()),
-        }
     }
 
     // Names.
