@@ -71,6 +71,8 @@ pub const REMOTE: &str = "assets";
 
 /// The longest a call that talks to a remote may take.
 const NETWORK_LIMIT: Duration = Duration::from_secs(3600);
+/// The longest that git may say nothing about a remote that curl does not watch: `git://` and ssh.
+const SILENCE_LIMIT: Duration = Duration::from_secs(60);
 /// How often a waiting call looks for Ctrl-C and its time limit.
 const TICK: Duration = Duration::from_millis(50);
 /// What a git process gets to clean up its lock files after a SIGTERM.
@@ -283,21 +285,32 @@ impl<'a> Call<'a> {
         if let Some(pipe) = child.stdout.take() {
             let (into, done) = (stdout.clone(), done.clone());
             std::thread::spawn(move || {
-                drain(pipe, |bytes| lock(&into).extend_from_slice(bytes));
-                let _ = done.send(());
+                drain(pipe, |bytes| {
+                    lock(&into).extend_from_slice(bytes);
+                    let _ = done.send(Pipe::Bytes);
+                });
+                let _ = done.send(Pipe::End);
             });
         }
         if let Some(pipe) = child.stderr.take() {
             let (into, report) = (stderr.clone(), self.git.report.clone());
             std::thread::spawn(move || {
                 let mut lines = Lines::default();
-                drain(pipe, |bytes| lines.feed(bytes, |line| sort_line(line, report.as_ref(), &mut lock(&into))));
+                drain(pipe, |bytes| {
+                    lines.feed(bytes, |line| sort_line(line, report.as_ref(), &mut lock(&into)));
+                    let _ = done.send(Pipe::Bytes);
+                });
                 lines.finish(|line| sort_line(line, report.as_ref(), &mut lock(&into)));
-                let _ = done.send(());
+                let _ = done.send(Pipe::End);
             });
         }
-        let limit = self.remote.map(|_| NETWORK_LIMIT);
-        let status = wait_for(child, &finished, started, limit)?;
+        let limits = match self.remote {
+            None => Limits::default(),
+            // Curl ends a connection that is too slow by itself.
+            Some(url) if url.http_host().is_some() => Limits { total: Some(NETWORK_LIMIT), silence: None },
+            Some(_) => Limits { total: Some(NETWORK_LIMIT), silence: Some(SILENCE_LIMIT) },
+        };
+        let status = wait_for(child, &finished, started, &limits)?;
         let output = Output {
             code: status.code(),
             stdout: std::mem::take(&mut lock(&stdout)),
@@ -452,35 +465,46 @@ pub fn sleep(time: Duration) -> Result<()> {
     }
 }
 
+/// What happened to one of the two outputs of a process.
+enum Pipe {
+    Bytes,
+    End,
+}
+
+/// How long a call may take, and how long it may say nothing.
+#[derive(Default)]
+struct Limits {
+    total: Option<Duration>,
+    silence: Option<Duration>,
+}
+
 /// Waits until both outputs are closed and the process has ended. A grandchild that keeps a pipe open (a credential
 /// daemon) does not hold us up: what came until then counts.
-fn wait_for(
-    child: &mut Child,
-    finished: &mpsc::Receiver<()>,
-    started: Instant,
-    limit: Option<Duration>,
-) -> Result<ExitStatus> {
+fn wait_for(child: &mut Child, pipes: &mpsc::Receiver<Pipe>, started: Instant, limits: &Limits) -> Result<ExitStatus> {
     let gone = |e: std::io::Error| Error::failed("lost track of a git process").cause(e.to_string());
     let mut open_pipes = 2;
     let mut ended: Option<Instant> = None;
+    let mut heard = started;
     while open_pipes > 0 && ended.is_none_or(|at| at.elapsed() < Duration::from_millis(500)) {
-        match finished.recv_timeout(TICK) {
-            Ok(()) => open_pipes -= 1,
+        match pipes.recv_timeout(TICK) {
+            Ok(Pipe::End) => open_pipes -= 1,
+            Ok(Pipe::Bytes) => heard = Instant::now(),
             Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) => {
-                if interrupt::raised() {
-                    end_group(child, true);
-                    return Err(Error::interrupted());
-                }
-                if limit.is_some_and(|limit| started.elapsed() > limit) {
-                    end_group(child, true);
-                    return Err(Error::new(Kind::Transient, "the remote took too long to answer")
-                        .hint("try again; `assets -v` shows the git commands that are run"));
-                }
                 if ended.is_none() && child.try_wait().map_err(gone)?.is_some() {
                     ended = Some(Instant::now());
                 }
             }
+        }
+        if interrupt::raised() {
+            end_group(child, true);
+            return Err(Error::interrupted());
+        }
+        let over = |limit: Option<Duration>, since: Instant| limit.is_some_and(|limit| since.elapsed() > limit);
+        if over(limits.total, started) || over(limits.silence, heard) {
+            end_group(child, true);
+            return Err(Error::new(Kind::Transient, "the remote took too long to answer")
+                .hint("try again; `assets -v` shows the git commands that are run"));
         }
     }
     let status = child.wait().map_err(gone)?;
