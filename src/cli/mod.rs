@@ -242,7 +242,13 @@ fn finish(ui: &Ui, command: &str, result: Result<Report>) -> u8 {
     } else if let Some(error) = &error {
         ui.error(error);
     }
-    code
+    match ui.lost_data() {
+        Some(error) => {
+            ui.error(&error);
+            code.max(error.kind.exit_code())
+        }
+        None => code,
+    }
 }
 
 fn error_json(error: &Error) -> Value {

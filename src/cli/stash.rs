@@ -83,7 +83,8 @@ pub fn run(context: &Context, ui: &Ui, args: &StashArgs) -> Result<Report> {
 fn show_list(context: &Context, ui: &Ui, manifest: &Manifest, report: &mut Report) -> Result<()> {
     let checkout = context.checkout(manifest)?;
     let entries = if checkout.exists() {
-        checkout.check_is_ours()?;
+        let _lock = checkout.lock()?;
+        enter(&checkout)?;
         list(&checkout, Some(&manifest.slice))?
     } else {
         Vec::new()

@@ -104,6 +104,14 @@ impl Objects {
         }
     }
 
+    /// The first parent that a commit names, whether that is here or not.
+    pub fn first_parent(&mut self, commit: &Oid) -> Result<Option<Oid>> {
+        let content = self.contents(&[commit.as_str()])?.pop().flatten();
+        let text = content.map(|(_, bytes)| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+        let mut headers = text.lines().take_while(|line| !line.is_empty());
+        Ok(headers.find_map(|line| Oid::parse(line.strip_prefix("parent ")?).ok()))
+    }
+
     /// The entries of each tree, `None` for each that is not here.
     pub fn trees(&mut self, oids: &[Oid]) -> Result<Vec<Option<Vec<TreeEntry>>>> {
         let names: Vec<&str> = oids.iter().map(Oid::as_str).collect();

@@ -92,7 +92,33 @@ fn mend_work_tree(checkout: &Checkout) -> Result<()> {
     if let Some(head) = checkout.head().filter(|_| empty && !journal::exists(&checkout.git_dir)) {
         apply::rebuild_index(checkout, &head)?;
     }
-    apply::recover(checkout)
+    apply::recover(checkout)?;
+    uncommit(checkout)
+}
+
+/// Turns commits that somebody made by hand on what is shown back into pending changes: no push has sent them, and a
+/// restore must not take them away. They stay reachable by a ref.
+fn uncommit(checkout: &Checkout) -> Result<()> {
+    /// How many commits by hand are looked through.
+    const MOST: usize = 100;
+    let (Some(head), Some(shown)) = (checkout.head(), checkout.shown()) else { return Ok(()) };
+    if head == shown || checkout.keep_commit(&head)?.is_none() {
+        return Ok(());
+    }
+    let mut objects = checkout.objects()?;
+    let mut commit = head.clone();
+    for _ in 0..MOST {
+        match objects.first_parent(&commit)? {
+            Some(parent) if parent == shown => {
+                let what = format!("`{}` was committed there by hand; its changes are pending again", head.short());
+                checkout.repo.git.report().note(&what);
+                return checkout.record(&shown, &Slices::new(), None);
+            }
+            Some(parent) => commit = parent,
+            None => break,
+        }
+    }
+    Ok(())
 }
 
 fn has_shown_commits(checkout: &Checkout, objects: &mut Objects) -> Result<bool> {

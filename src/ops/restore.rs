@@ -312,6 +312,7 @@ impl<'a> Group<'a> {
         let mut stashed = None;
         for target in targets.iter().filter(|target| target.steps.contains(&Step::SetAside)) {
             let reason = match self.policy {
+                Policy::Restore(OnPending::Discard) => "dropped by restore",
                 Policy::Restore(_) => "put aside by restore",
                 Policy::Reset { .. } => "dropped by reset",
             };

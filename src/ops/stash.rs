@@ -182,12 +182,8 @@ fn split(name: &str) -> Option<(RepoPath, u32)> {
 }
 
 fn parent(checkout: &Checkout, commit: &Oid) -> Result<Oid> {
-    let mut objects = checkout.objects()?;
-    let content = objects.contents(&[commit.as_str()])?.pop().flatten();
-    let text = content.map(|(_, bytes)| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
-    text.lines()
-        .find_map(|line| Oid::parse(line.strip_prefix("parent ")?).ok())
-        .ok_or_else(|| Error::failed(format!("the stash entry `{commit}` is damaged")))
+    let parent = checkout.objects()?.first_parent(commit)?;
+    parent.ok_or_else(|| Error::failed(format!("the stash entry `{commit}` is damaged")))
 }
 
 fn changes(checkout: &Checkout, commit: &Oid) -> Result<Vec<TreeChange>> {

@@ -190,6 +190,7 @@ impl Checkout {
     /// a commit that a ref leads to already, or that came from the assets repo.
     pub fn keep_commit(&self, commit: &Oid) -> Result<Option<String>> {
         let has_ref = git_dir::refs_below(&self.git_dir, "refs/").values().any(|known| known == commit);
+        self.store.create()?;
         let mut store = self.store.with_objects_of(&self.store.objects_dir()).objects()?;
         if has_ref || store.commit(commit.as_str())?.is_some() {
             return Ok(None);
@@ -223,6 +224,8 @@ impl Checkout {
 
     /// Opens the object databases of the checkout and its store together.
     pub fn objects(&self) -> Result<Objects> {
+        // A store that was deleted is empty until something is fetched.
+        self.store.create()?;
         self.store.with_objects_of(&self.git_dir.join("objects")).objects()
     }
 

@@ -120,6 +120,20 @@ pub fn remove_stale_git_locks(git_dir: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Removes packs that a killed download left unfinished in a store. Call it under the store's lock; a download that
+/// still runs, of a process that was killed without its children, is younger than the hour that they are given.
+pub fn remove_unfinished_packs(store: &Path) {
+    const OLD: Duration = Duration::from_secs(3600);
+    for entry in std::fs::read_dir(store.join("objects/pack")).into_iter().flatten().flatten() {
+        let unfinished = entry.file_name().to_string_lossy().starts_with("tmp_");
+        let modified = entry.metadata().and_then(|meta| meta.modified()).ok();
+        if unfinished && modified.and_then(|time| time.elapsed().ok()).is_some_and(|age| age > OLD) {
+            // Takes up room, and no more than that.
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -171,6 +171,7 @@ impl Store {
         let _lock = Lock::take(&self.dir.with_extension("lock"), &self.access.patience, self.repo.git.report())?;
         let is_new = self.create()?;
         lock::remove_stale_git_locks(&self.dir)?;
+        lock::remove_unfinished_packs(&self.dir);
         work.find_tips()?;
         let mut objects = match objects {
             Some(objects) => objects,

@@ -103,7 +103,7 @@ pub fn check_mode(path: &str, mode: &str) -> Result<()> {
     };
     Err(Error::failed(format!("`{}` is {what}", printable(path)))
         .cause("only plain files can be recordings: a link could lead tests to write anywhere")
-        .hint("replace it by a file in the assets repo"))
+        .hint("replace it by a plain file"))
 }
 
 #[cfg(test)]

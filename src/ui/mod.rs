@@ -3,6 +3,7 @@
 pub mod progress;
 pub mod prompt;
 
+use std::cell::RefCell;
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 
@@ -34,6 +35,7 @@ pub struct Ui {
     manners: Manners,
     color: bool,
     can_prompt: bool,
+    lost: RefCell<Option<String>>,
 }
 
 impl Ui {
@@ -53,6 +55,7 @@ impl Ui {
             can_prompt: !manners.no_input && !in_ci && terminal && std::io::stdin().is_terminal(),
             color,
             manners,
+            lost: RefCell::new(None),
         }
     }
 
@@ -69,10 +72,18 @@ impl Ui {
         self.can_prompt && !self.manners.json
     }
 
+    /// What kept a line of the result from being written.
+    pub fn lost_data(&self) -> Option<Error> {
+        self.lost.borrow_mut().take().map(|why| Error::failed("cannot write the result to stdout").cause(why))
+    }
+
     /// A line of the result.
     pub fn data(&self, line: &str) {
-        // A reader that has seen enough closes the pipe; that is no failure.
-        let _ = writeln!(std::io::stdout(), "{line}");
+        match writeln!(std::io::stdout(), "{line}") {
+            // A reader that has seen enough closes the pipe; that is no failure.
+            Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => *self.lost.borrow_mut() = Some(e.to_string()),
+            _ => {}
+        }
     }
 
     /// What was done, for people.

@@ -322,3 +322,15 @@ fn what_packages_have_in_common_is_said_once() {
     assert_eq!(run.stderr.matches("error:").count(), 1, "{}", run.stderr);
     assert_eq!(document(&code, packages, "restore", 1).as_array().unwrap().len(), 3);
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_result_that_cannot_be_written_is_a_failure() {
+    let world = World::new();
+    let code = world.code_repo("code");
+    code.manifest("sdk/a", "{\"AssetsRepo\": \"o/n\"}");
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut command = code.command(&[], ["config", "locate", "sdk/a"]);
+    let run = crate::support::finish(command.stdout(full).spawn().unwrap()).fails(1);
+    assert!(run.stderr.starts_with("error: cannot write the result to stdout\n"), "{}", run.stderr);
+}

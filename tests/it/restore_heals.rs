@@ -209,19 +209,33 @@ fn sixteen_at_once_download_once() {
 }
 
 #[test]
-fn recordings_that_were_committed_by_hand_are_not_lost() {
+fn recordings_that_were_committed_by_hand_are_pending_again() {
     with_every_git(|world| {
         let s = Scene::restored(world);
-        let files = s.slice();
         write(&s.checkout().join("recordings/sdk/a/1.json"), "mine");
         s.code.git_in(&s.checkout(), ["commit", "-q", "-a", "-m", "mine"]).ok();
-        s.code
-            .assets(["restore", "sdk/a"])
-            .ok()
-            .says("was committed there by hand and is kept as `refs/assets/by-hand/");
-        assert_eq!(s.slice(), files);
+        s.code.assets(["restore", "sdk/a"]).ok().says("was committed there by hand; its changes are pending again\n");
+        assert_eq!(s.slice()["1.json"], b"mine");
+        let dry = s.code.assets(["push", "--dry-run", "sdk/a"]).ok();
+        assert_eq!(dry.stdout, "M recordings/sdk/a/1.json\n");
         let kept = s.code.git_in(&s.checkout(), ["log", "--all", "--format=%s", "-1", "--grep=mine"]).ok().stdout;
         assert_eq!(kept, "mine\n");
+    });
+}
+
+#[test]
+fn a_deleted_store_stops_nobody() {
+    with_every_git(|world| {
+        let s = Scene::restored(world);
+        let cache = world.root().join("cache");
+        write(&s.checkout().join("recordings/sdk/a/1.json"), "mine");
+        for args in [&["push", "--dry-run", "sdk/a"][..], &["stash", "list", "sdk/a"], &["reset", "-y", "sdk/a"]] {
+            std::fs::remove_dir_all(&cache).unwrap();
+            s.code.assets(args).ok();
+        }
+        std::fs::remove_dir_all(&cache).unwrap();
+        s.code.assets(["stash", "pop", "sdk/a"]).ok();
+        assert_eq!(s.slice()["1.json"], b"mine");
     });
 }
 
