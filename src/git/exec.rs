@@ -243,8 +243,7 @@ impl<'a> Call<'a> {
             let Some(retry) = output.failure().retry().filter(|retry| tries < retry.tries) else {
                 return Ok(output);
             };
-            let most = (retry.base_ms << (tries - 1).min(16)).min(retry.cap_ms);
-            let pause = Duration::from_millis(fastrand::u64(most / 2..=most));
+            let pause = retry.pause(tries);
             self.git.report.phase(&format!("trying again in {:.1} s: {}", pause.as_secs_f32(), output.last_line()));
             sleep(pause)?;
             self.git.report.phase(&format!("trying again (try {} of {})", tries + 1, retry.tries));

@@ -1,5 +1,7 @@
 //! What kind of failure git's words mean. Pure, because the exit code of git (128 for nearly everything) says nothing.
 
+use std::time::Duration;
+
 /// The classes of failure that are treated differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
@@ -40,6 +42,14 @@ pub struct Retry {
     pub base_ms: u64,
     /// The longest pause.
     pub cap_ms: u64,
+}
+
+impl Retry {
+    /// How long to wait after the given number of tries: a random part of at most the pause that grew by then.
+    pub fn pause(&self, tries: u32) -> Duration {
+        let most = (self.base_ms << (tries - 1).min(16)).min(self.cap_ms);
+        Duration::from_millis(fastrand::u64(most / 2..=most))
+    }
 }
 
 impl Failure {

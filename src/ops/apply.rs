@@ -7,10 +7,12 @@ use std::path::Path;
 use super::{join, stash};
 use crate::error::{AtPath, Error, Result, shell_word};
 use crate::git::Output;
+use crate::git::objects::Objects;
 use crate::git::parse::Change;
 use crate::names::{Oid, RepoPath};
 use crate::store::checkout::{Checkout, broken_name};
-use crate::store::composite::Slices;
+use crate::store::composite::{Slices, slices_inside};
+use crate::store::git_dir::remove_if_there;
 use crate::store::journal::{self, Journal};
 use crate::store::listing::{Entry, Listing};
 
@@ -104,18 +106,12 @@ pub fn recover(checkout: &Checkout) -> Result<()> {
         Some(stash) => stash::contents(checkout, stash)?,
         None => HashMap::new(),
     };
-    let mut traces: Vec<&str> = Vec::new();
+    let mut objects = checkout.objects()?;
     let mut edits: Vec<Change> = Vec::new();
     for change in &dirty {
-        let file = join(&checkout.dir, &change.path);
-        let Ok(content) = std::fs::read(&file) else {
-            traces.push(&change.path);
-            continue;
-        };
+        let Ok(content) = std::fs::read(join(&checkout.dir, &change.path)) else { continue };
         let candidates = [written.get(change.path.as_str()).copied().flatten(), stashed.get(&change.path)];
-        if is_trace(checkout, &content, &candidates)? {
-            traces.push(&change.path);
-        } else {
+        if !is_trace(&mut objects, &content, &candidates)? {
             edits.push(change.clone());
         }
     }
@@ -137,12 +133,11 @@ pub fn recover(checkout: &Checkout) -> Result<()> {
 }
 
 /// Whether the content of a file is what an interrupted write leaves: the whole of one of these blobs, or its beginning.
-fn is_trace(checkout: &Checkout, content: &[u8], blobs: &[Option<&Oid>]) -> Result<bool> {
+fn is_trace(objects: &mut Objects, content: &[u8], blobs: &[Option<&Oid>]) -> Result<bool> {
     if content.is_empty() {
         return Ok(true);
     }
     let names: Vec<&str> = blobs.iter().flatten().map(|oid| oid.as_str()).collect();
-    let mut objects = checkout.objects()?;
     Ok(objects.contents(&names)?.into_iter().flatten().any(|(_, blob)| blob.starts_with(content)))
 }
 
@@ -235,8 +230,7 @@ fn verify(
     except: &HashSet<&str>,
 ) -> Result<()> {
     for (slice, listing) in listings {
-        let inner: Vec<&RepoPath> =
-            slices.keys().filter(|other| other != slice && slice.holds(other.as_str())).collect();
+        let inner: Vec<&RepoPath> = slices_inside(slices, slice).collect();
         let expected = listing.files.iter().filter(|entry| {
             !except.contains(entry.path.as_str()) && !inner.iter().any(|inner| inner.holds(&entry.path))
         });
@@ -301,10 +295,7 @@ pub fn set_aside(checkout: &Checkout) -> Result<()> {
 /// Makes an index anew that is missing or damaged; the work tree stays as it is.
 pub fn rebuild_index(checkout: &Checkout, head: &Oid) -> Result<()> {
     let index = checkout.git_dir.join("index");
-    match std::fs::remove_file(&index) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e).at("remove the damaged", &index),
-        _ => {}
-    }
+    remove_if_there(&index)?;
     checkout.repo.read_tree_into(&index, head)?;
     // A second time, to mark what the cone does not show.
     check(checkout.repo.read_tree_switch(Some(head), head)?, checkout)

@@ -7,7 +7,7 @@ use crate::git::parse::Change;
 use crate::manifest::{Form, Manifest, Pin};
 use crate::names::{Oid, RepoPath};
 use crate::store::checkout::Checkout;
-use crate::store::composite::{self, Slices};
+use crate::store::composite::{self, Slices, slices_inside};
 use crate::store::{Want, journal};
 
 /// The commit that shows all slices, written into the checkout's own objects if it is a composite.
@@ -149,8 +149,8 @@ pub fn pending_and_staged(checkout: &Checkout, slice: &RepoPath) -> Result<(Vec<
 }
 
 fn without_inner(checkout: &Checkout, slice: &RepoPath, mut changes: Vec<Change>) -> Vec<Change> {
-    let inner: Vec<RepoPath> =
-        checkout.slices().into_keys().filter(|other| other != slice && slice.holds(other.as_str())).collect();
+    let slices = checkout.slices();
+    let inner: Vec<&RepoPath> = slices_inside(&slices, slice).collect();
     changes.retain(|change| !inner.iter().any(|inner| inner.holds(&change.path)));
     changes
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::apply::{self, Transition};
 use super::enter::{enter, head_for, pending, shown_pin};
-use super::plan::{self, OnPending, Seen, Step};
+use super::plan::{self, OnPending, Refusal, Seen, Step};
 use super::{Context, Outcome, breadcrumb, join, stash};
 use crate::error::{AtPath, Error, Result};
 use crate::git::objects::Objects;
@@ -115,6 +115,14 @@ fn make_slice_folder(dir: &Path, slice: &RepoPath) -> Result<()> {
     std::fs::create_dir_all(&folder).at("create", &folder)
 }
 
+/// The plan for one slice under a policy.
+fn decide(policy: Policy, want: &Oid, seen: &Seen, pending: &[String]) -> std::result::Result<Vec<Step>, Refusal> {
+    match policy {
+        Policy::Restore(on_pending) => plan::restore(want, seen, pending, on_pending),
+        Policy::Reset { confirmed } => plan::reset(want, seen, pending, confirmed),
+    }
+}
+
 /// The manifests of one checkout.
 struct Group<'a> {
     context: &'a Context,
@@ -197,11 +205,7 @@ impl<'a> Group<'a> {
             let names: Vec<String> = pending.iter().map(|change| change.path.clone()).collect();
             let seen =
                 Seen { pin: Some(shown.clone()), head_in_place: false, pending: pending.len(), same_files: false };
-            let plan = match self.policy {
-                Policy::Restore(policy) => plan::restore(&shown, &seen, &names, policy),
-                Policy::Reset { confirmed } => plan::reset(&shown, &seen, &names, confirmed),
-            };
-            if let Err(refusal) = plan {
+            if let Err(refusal) = decide(self.policy, &shown, &seen, &names) {
                 self.answers[index] = Some(Ok(Outcome::Refused(refusal)));
             }
         }
@@ -264,11 +268,7 @@ impl<'a> Group<'a> {
             }
             let names: Vec<String> = changes.iter().map(|change| change.path.clone()).collect();
             let seen = Seen { pin: before.clone(), head_in_place, pending: changes.len(), same_files };
-            let plan = match self.policy {
-                Policy::Restore(policy) => plan::restore(&ready.commit, &seen, &names, policy),
-                Policy::Reset { confirmed } => plan::reset(&ready.commit, &seen, &names, confirmed),
-            };
-            match plan {
+            match decide(self.policy, &ready.commit, &seen, &names) {
                 Ok(steps) => targets.push(Target { index, ready, before, pending: changes, steps }),
                 Err(refusal) => self.answers[index] = Some(Ok(Outcome::Refused(refusal))),
             }

@@ -253,11 +253,7 @@ impl Checkout {
     pub fn adopt(&self) -> Result<()> {
         self.write_if_different("info/attributes", git_dir::ATTRIBUTES.as_bytes())?;
         self.write_if_different("config", config(self.store.url()).as_bytes())?;
-        let worktree_config = self.git_dir.join("config.worktree");
-        match std::fs::remove_file(&worktree_config) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e).at("remove", &worktree_config),
-            _ => Ok(()),
-        }
+        git_dir::remove_if_there(&self.git_dir.join("config.worktree"))
     }
 
     /// Whether its configuration is exactly what we write.

@@ -17,6 +17,11 @@ pub type Grafts = BTreeMap<RepoPath, Option<Oid>>;
 /// A graft on the way down: the rest of its path, and what the tree there becomes.
 type Graft<'a> = (Vec<&'a str>, Option<&'a Oid>);
 
+/// The slices that lie inside another one.
+pub fn slices_inside<'a>(slices: &'a Slices, outer: &'a RepoPath) -> impl Iterator<Item = &'a RepoPath> {
+    slices.keys().filter(move |slice| *slice != outer && outer.holds(slice.as_str()))
+}
+
 /// Chooses the commit that shows every slice at its pin. `current` stays if it does: then no file is touched at all.
 /// Else the newest pin that does, else a composite commit, which is written with `repo`.
 ///

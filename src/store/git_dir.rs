@@ -37,6 +37,14 @@ pub fn write_atomically(path: &Path, content: &[u8], sync: bool) -> Result<()> {
     Ok(())
 }
 
+/// Removes a file that may be gone already.
+pub fn remove_if_there(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        result => result.at("remove", path),
+    }
+}
+
 /// The commit of HEAD: detached as we leave it, or on a branch that somebody made there by hand.
 pub fn read_head(git_dir: &Path) -> Option<Oid> {
     let text = std::fs::read_to_string(git_dir.join("HEAD")).ok()?;

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::git_dir::write_atomically;
-use crate::error::{AtPath, Result};
+use super::git_dir::{remove_if_there, write_atomically};
+use crate::error::Result;
 use crate::git::parse::Change;
 
 /// A change of a work tree that has begun.
@@ -53,8 +53,5 @@ pub fn write(git_dir: &Path, journal: &Journal) -> Result<()> {
 
 /// Removes the journal: the change is complete.
 pub fn remove(git_dir: &Path) -> Result<()> {
-    match std::fs::remove_file(file(git_dir)) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        result => result.at("remove", &file(git_dir)),
-    }
+    remove_if_there(&file(git_dir))
 }

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{Push, Pushed};
-use crate::error::{AtPath, Error, Result};
+use crate::error::{Error, Result};
 use crate::manifest::{Form, Pin};
 use crate::names::Oid;
 use crate::ops::Outcome;
-use crate::store::git_dir::write_atomically;
+use crate::store::git_dir::{remove_if_there, write_atomically};
 
 /// The note that a push is under way: kept until the manifest names its commit.
 #[derive(Serialize, Deserialize, PartialEq)]
@@ -65,10 +65,6 @@ impl Push<'_> {
     }
 
     pub(super) fn forget(&self) -> Result<()> {
-        let file = self.intent_file();
-        match std::fs::remove_file(&file) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e).at("remove", &file),
-            _ => Ok(()),
-        }
+        remove_if_there(&self.intent_file())
     }
 }

@@ -253,9 +253,9 @@ impl Push<'_> {
             || Error::failed(format!("commit `{}` is not in the object store", self.base)).hint("run `assets restore`");
         let (_, base) = objects.commit(self.base.as_str())?.ok_or_else(gone)?;
         let mut grafts = Grafts::from([(slice.clone(), listing::tree_at(&mut objects, whole, slice)?.flatten())]);
-        for inner in self.checkout.slices().into_keys().filter(|inner| inner != slice && slice.holds(inner.as_str())) {
-            let tree = listing::tree_at(&mut objects, &base.tree, &inner)?.flatten();
-            grafts.insert(inner, tree);
+        for inner in composite::slices_inside(&self.checkout.slices(), slice) {
+            let tree = listing::tree_at(&mut objects, &base.tree, inner)?.flatten();
+            grafts.insert(inner.clone(), tree);
         }
         composite::graft(&mut objects, &mut repo.trees()?, &base.tree, &grafts)
     }

@@ -159,8 +159,7 @@ impl Push<'_> {
                 // It is gone altogether: what the push said is the better news.
                 Err(_) => return Ok(Attempt::Failed(output)),
             }
-            let most = (retry.base_ms << (tries - 1)).min(retry.cap_ms);
-            sleep(Duration::from_millis(fastrand::u64(most / 2..=most)))?;
+            sleep(retry.pause(tries))?;
             tries += 1;
         }
     }
