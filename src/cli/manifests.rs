@@ -1,24 +1,70 @@
 //! Reading the manifests of a command line, and saying what stands in the way of one.
 
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
 use super::{PathArgs, Report};
-use crate::error::Error;
-use crate::manifest::{Form, Manifest};
+use crate::error::{Error, Result};
+use crate::manifest::{Form, Manifest, locate};
 use crate::names::printable;
-use crate::ops::Context;
 use crate::ops::plan::Refusal;
+use crate::ops::{Context, discover};
 use crate::ui::Ui;
 
 /// Loads each manifest once; those that are bad are reported and left out.
 pub fn load(context: &Context, ui: &Ui, paths: &PathArgs, report: &mut Report) -> Vec<Manifest> {
-    let mut manifests: Vec<Manifest> = Vec::new();
-    for path in paths.all() {
-        match context.manifest(&path) {
-            Ok(manifest) if manifests.iter().any(|known| known.file == manifest.file) => {}
-            Ok(manifest) => manifests.push(manifest),
+    let mut loaded = Loaded::default();
+    let whole_repo = paths.all || paths.changed.is_some();
+    for path in paths.named() {
+        if !whole_repo {
+            loaded.add(ui, report, &path.to_string_lossy(), context.manifest(&path));
+            continue;
+        }
+        match discovered(context, paths, &path) {
+            Ok(files) => {
+                for file in files {
+                    loaded.add(ui, report, &file.to_string_lossy(), context.found_manifest(&file));
+                }
+            }
             Err(error) => report.fail(ui, &path.to_string_lossy(), &error),
         }
     }
-    manifests
+    if whole_repo && loaded.manifests.is_empty() && report.failures.is_empty() {
+        ui.status(match paths.changed {
+            Some(_) => "no package with an `assets.json` has changed",
+            None => "there is no `assets.json` here",
+        });
+    }
+    loaded.manifests
+}
+
+#[derive(Default)]
+struct Loaded {
+    manifests: Vec<Manifest>,
+    files: HashSet<PathBuf>,
+}
+
+impl Loaded {
+    fn add(&mut self, ui: &Ui, report: &mut Report, path: &str, manifest: Result<Manifest>) {
+        match manifest {
+            Ok(manifest) if self.files.insert(manifest.file.clone()) => self.manifests.push(manifest),
+            Ok(_) => {}
+            Err(error) => report.fail(ui, path, &error),
+        }
+    }
+}
+
+/// The manifests that `--all` or `--changed` mean: of the directory that was named, else of the whole code repo.
+fn discovered(context: &Context, paths: &PathArgs, named: &Path) -> Result<Vec<PathBuf>> {
+    let start = context.base.join(named);
+    let files = match locate::code_repo_of(&start) {
+        Some(root) if paths.is_default() => discover::manifests_below(context, &root)?,
+        _ => discover::manifests_below(context, &start)?,
+    };
+    match paths.changed.as_deref() {
+        None => Ok(files),
+        Some(base) => discover::changed(context, files, Some(base).filter(|base| !base.is_empty())),
+    }
 }
 
 /// A refusal that nobody resolved, as an error.

@@ -103,6 +103,12 @@ struct PathArgs {
     /// The same as PATH
     #[arg(short = 'a', long = "assets-json-path", value_name = "PATH")]
     assets_json_path: Vec<PathBuf>,
+    /// Every assets.json of the code repo, or of the directories that PATH names
+    #[arg(long)]
+    all: bool,
+    /// Only packages with files that differ from BASE [default: the remote's default branch]
+    #[arg(long, value_name = "BASE", num_args = 0..=1, default_missing_value = "")]
+    changed: Option<String>,
 }
 
 /// What a command left to report: a line of results for each manifest, and how it ended.
@@ -184,7 +190,13 @@ impl Command {
 }
 
 impl PathArgs {
-    fn all(&self) -> Vec<PathBuf> {
+    /// Whether nothing was named.
+    fn is_default(&self) -> bool {
+        self.paths.is_empty() && self.assets_json_path.is_empty()
+    }
+
+    /// What was named, or the current directory.
+    fn named(&self) -> Vec<PathBuf> {
         let mut paths: Vec<PathBuf> = self.paths.iter().chain(&self.assets_json_path).cloned().collect();
         if paths.is_empty() {
             paths.push(PathBuf::from("."));

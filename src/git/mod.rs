@@ -212,6 +212,38 @@ impl Repo {
         Ok(String::from_utf8_lossy(&call.run()?.checked()?).into_owned())
     }
 
+    // The code repo.
+
+    /// The tracked and the untracked, not ignored files that match a glob pattern, from the root of the work tree.
+    pub fn ls_files(&self, glob: &str) -> Result<Vec<String>> {
+        let args = ["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate", "--"];
+        let call = self.call(args).args([format!(":(top,glob){glob}")]).env("GIT_LITERAL_PATHSPECS", "0");
+        Ok(nul_separated(&call.run()?.checked()?))
+    }
+
+    /// The files whose work tree or index differs from a commit, and the untracked ones.
+    pub fn changed_since(&self, commit: &Oid) -> Result<Vec<String>> {
+        let diff = ["diff", "--name-only", "-z", "--no-renames", "--no-ext-diff", "--no-textconv", commit.as_str()];
+        let call = self.call(diff).env("GIT_OPTIONAL_LOCKS", "0").args(["--"]);
+        let mut paths = nul_separated(&call.run()?.checked()?);
+        let untracked = self.call(["ls-files", "-z", "--others", "--exclude-standard"]);
+        paths.extend(nul_separated(&untracked.run()?.checked()?));
+        Ok(paths)
+    }
+
+    /// `git rev-parse --verify` of a revision, as a commit.
+    pub fn rev_parse(&self, revision: &str) -> Result<Option<Oid>> {
+        let output = self.call(["rev-parse", "--verify", "--quiet", "--end-of-options"]);
+        let output = output.args([format!("{revision}^{{commit}}")]).run()?;
+        if output.succeeded() { one_oid(&output.stdout).map(Some) } else { Ok(None) }
+    }
+
+    /// `git merge-base`; none when the two have no ancestor in common, as far as this clone knows.
+    pub fn merge_base(&self, one: &Oid, other: &Oid) -> Result<Option<Oid>> {
+        let output = self.call(["merge-base", one.as_str(), other.as_str()]).run()?;
+        if output.succeeded() { one_oid(&output.stdout).map(Some) } else { Ok(None) }
+    }
+
     // Objects.
 
     /// `git write-tree` of an index file; objects outside the slice need not be here.
@@ -287,6 +319,15 @@ impl Repo {
 
 fn nul_list(paths: &[&str]) -> Vec<u8> {
     paths.iter().flat_map(|path| path.bytes().chain([0])).collect()
+}
+
+/// The paths of a list as `-z` gives it. One that is not UTF-8 cannot be a path of ours.
+fn nul_separated(bytes: &[u8]) -> Vec<String> {
+    bytes
+        .split(|&b| b == 0)
+        .filter(|path| !path.is_empty())
+        .map(|path| String::from_utf8_lossy(path).into_owned())
+        .collect()
 }
 
 fn oids(bytes: &[u8]) -> Result<Vec<Oid>> {

@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod breadcrumb;
+pub mod discover;
 pub mod enter;
 pub mod merge;
 pub mod plan;
@@ -107,6 +108,18 @@ impl Context {
             _ if self.base != self.environment.cwd => argument(&manifest.file),
             path if path == Path::new(".") => String::new(),
             path => argument(path),
+        };
+        Ok(manifest)
+    }
+
+    /// The manifest in a file (absolute) that was found and not typed.
+    pub fn found_manifest(&self, file: &Path) -> Result<Manifest> {
+        let mut manifest = Manifest::load(file)?;
+        let from_here = file.parent().and_then(|folder| folder.strip_prefix(&self.environment.cwd).ok());
+        manifest.argument = match from_here {
+            Some(folder) if folder.as_os_str().is_empty() => String::new(),
+            Some(folder) => argument(folder),
+            None => argument(file),
         };
         Ok(manifest)
     }
