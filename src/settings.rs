@@ -206,7 +206,7 @@ pub fn json() -> bool {
 
 /// Whether one of the variables is set that stand for a global flag.
 pub fn has_flag_variables() -> bool {
-    let flags = ["JSON", "QUIET", "VERBOSE", "COLOR", "NO_PROGRESS", "NO_INPUT", "OFFLINE", "LOCK_TIMEOUT"];
+    let flags = ["JSON", "QUIET", "VERBOSE", "COLOR", "NO_PROGRESS", "NO_INPUT", "OFFLINE", "JOBS", "LOCK_TIMEOUT"];
     flags.iter().any(|flag| std::env::var_os(format!("ASSETS_{flag}")).is_some())
 }
 

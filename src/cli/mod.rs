@@ -67,6 +67,9 @@ struct GlobalArgs {
     /// Use only what is on this machine
     #[arg(long, global = true, env = "ASSETS_OFFLINE", value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue)]
     offline: bool,
+    /// Work in at most this many checkouts at once [default: the number of cores]
+    #[arg(short, long, value_name = "N", global = true, env = "ASSETS_JOBS", value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
     /// Wait at most this long for another `assets` [default: without end]
     #[arg(long, value_name = "SECONDS", global = true, env = "ASSETS_LOCK_TIMEOUT")]
     lock_timeout: Option<u64>,
@@ -232,6 +235,7 @@ fn context(global: &GlobalArgs, ui: &Ui, args: &[OsString]) -> Result<Context> {
     let title = format!("assets {} (process {})", words.join(" "), std::process::id());
     let mut context = Context::new(environment, ui.progress.clone(), base, title);
     context.offline = global.offline;
+    context.jobs = global.jobs.map_or(context.jobs, usize::from);
     context.lock_timeout = global.lock_timeout.map(Duration::from_secs);
     Ok(context)
 }

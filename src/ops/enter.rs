@@ -18,7 +18,7 @@ pub fn head_for(
     current: Option<&Oid>,
 ) -> Result<Oid> {
     let own_objects = checkout.git_dir.join("objects");
-    let mut writer = checkout.store.with_objects_of(&own_objects);
+    let mut writer = checkout.store.with_objects_of(&[&own_objects]);
     if own_objects.is_dir() {
         writer.place.write_objects = Some(own_objects);
         writer.place.also_objects = vec![checkout.store.objects_dir()];
@@ -41,7 +41,7 @@ pub fn enter(checkout: &Checkout) -> Result<Option<Objects>> {
         let slices = checkout.slices().into_iter();
         let wants: Vec<Want> =
             slices.map(|(slice, pin)| Want { pin: Pin::Commit(pin), slice, advice: String::new() }).collect();
-        checkout.store.ensure(&wants, None)?.into_iter().collect::<Result<Vec<_>>>()?;
+        checkout.store.ensure_all(&wants, &[])?;
         checkout.borrow_from_store()?;
         objects = checkout.objects()?;
         mend_head(checkout, &mut objects)?;
@@ -139,18 +139,34 @@ pub fn shown_pin(checkout: &Checkout, manifest: &Manifest) -> Option<Oid> {
 
 /// The pending changes of a slice, without those of slices that lie inside it.
 pub fn pending(checkout: &Checkout, slice: &RepoPath) -> Result<Vec<Change>> {
-    Ok(without_inner(checkout, slice, checkout.repo.status(&[slice])?))
+    Ok(pending_of_each(checkout, &[slice])?.pop().unwrap_or_default())
+}
+
+/// As [`pending`] for several slices, found with one process.
+pub fn pending_of_each(checkout: &Checkout, slices: &[&RepoPath]) -> Result<Vec<Vec<Change>>> {
+    /// More paths than this are not named: git compares each file with each of them.
+    const NAMED: usize = 20;
+    if slices.is_empty() {
+        return Ok(Vec::new());
+    }
+    let root = [&RepoPath::default()];
+    let changes = checkout.repo.status(if slices.len() <= NAMED { slices } else { &root })?;
+    let shown = checkout.slices();
+    let of = |slice: &&RepoPath| {
+        let below = changes.iter().filter(|change| slice.holds(&change.path)).cloned().collect();
+        without_inner(&shown, slice, below)
+    };
+    Ok(slices.iter().map(of).collect())
 }
 
 /// As [`pending`], and whether anything in the whole checkout was staged by hand.
 pub fn pending_and_staged(checkout: &Checkout, slice: &RepoPath) -> Result<(Vec<Change>, bool)> {
     let (changes, staged) = checkout.repo.status_and_staged(slice)?;
-    Ok((without_inner(checkout, slice, changes), staged))
+    Ok((without_inner(&checkout.slices(), slice, changes), staged))
 }
 
-fn without_inner(checkout: &Checkout, slice: &RepoPath, mut changes: Vec<Change>) -> Vec<Change> {
-    let slices = checkout.slices();
-    let inner: Vec<&RepoPath> = slices_inside(&slices, slice).collect();
+fn without_inner(slices: &Slices, slice: &RepoPath, mut changes: Vec<Change>) -> Vec<Change> {
+    let inner: Vec<&RepoPath> = slices_inside(slices, slice).collect();
     changes.retain(|change| !inner.iter().any(|inner| inner.holds(&change.path)));
     changes
 }

@@ -10,14 +10,13 @@ pub mod push;
 pub mod restore;
 pub mod stash;
 
-use std::cell::{OnceCell, RefCell};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::error::{Error, Result, shell_word};
-use crate::git::{Git, Identity, parse, version};
+use crate::git::{self, Git, Identity, parse};
 use crate::manifest::{Form, Manifest, locate};
 use crate::report::Report;
 use crate::settings::Environment;
@@ -39,14 +38,16 @@ pub struct Context {
     pub report: Arc<dyn Report>,
     /// No request to any remote.
     pub offline: bool,
+    /// How many checkouts are worked in at once.
+    pub jobs: usize,
     /// The longest wait for a lock.
     pub lock_timeout: Option<Duration>,
     /// What relative paths are relative to.
     pub base: PathBuf,
     /// The command as others see it while it holds a lock.
     pub title: String,
-    git: OnceCell<Git>,
-    version: RefCell<Option<Version>>,
+    git: OnceLock<Git>,
+    version: Mutex<Option<Version>>,
 }
 
 /// What is known about the version of a git that is not known to be good.
@@ -61,11 +62,12 @@ impl Context {
             environment,
             report,
             offline: false,
+            jobs: std::thread::available_parallelism().map_or(1, |cores| cores.get()),
             lock_timeout: None,
             base,
             title,
-            git: OnceCell::new(),
-            version: RefCell::new(None),
+            git: OnceLock::new(),
+            version: Mutex::new(None),
         }
     }
 
@@ -75,10 +77,14 @@ impl Context {
         if let Some(git) = self.git.get() {
             return Ok(git);
         }
+        let mut version = self.version.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(git) = self.git.get() {
+            return Ok(git);
+        }
         let git = Git::find(&self.environment, self.report.clone())?;
-        if !version::is_remembered(&git, &self.environment.cache_dir) {
+        if !git::version::is_remembered(&git, &self.environment.cache_dir) {
             let (git, cache) = (git.clone(), self.environment.cache_dir.clone());
-            *self.version.borrow_mut() = Some(Version::Asked(std::thread::spawn(move || version::check(&git, &cache))));
+            *version = Some(Version::Asked(std::thread::spawn(move || git::version::check(&git, &cache))));
         }
         Ok(self.git.get_or_init(|| git))
     }
@@ -88,7 +94,8 @@ impl Context {
     /// # Errors
     /// When it is not.
     pub fn vouch_for_git(&self) -> Result<()> {
-        let Some(answer) = self.version.borrow_mut().take() else { return Ok(()) };
+        let mut version = self.version.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(answer) = version.take() else { return Ok(()) };
         let answer = match answer {
             Version::Asked(thread) => {
                 thread.join().unwrap_or_else(|_| Err(Error::failed("cannot tell the version of git")))
@@ -96,7 +103,7 @@ impl Context {
             Version::Bad(error) => Err(error),
         };
         // Said again to whoever asks next.
-        *self.version.borrow_mut() = answer.as_ref().err().cloned().map(Version::Bad);
+        *version = answer.as_ref().err().cloned().map(Version::Bad);
         answer
     }
 

@@ -191,7 +191,7 @@ impl Checkout {
     pub fn keep_commit(&self, commit: &Oid) -> Result<Option<String>> {
         let has_ref = git_dir::refs_below(&self.git_dir, "refs/").values().any(|known| known == commit);
         self.store.create()?;
-        let mut store = self.store.with_objects_of(&self.store.objects_dir()).objects()?;
+        let mut store = self.store.with_objects_of(&[self.store.objects_dir()]).objects()?;
         if has_ref || store.commit(commit.as_str())?.is_some() {
             return Ok(None);
         }
@@ -214,19 +214,22 @@ impl Checkout {
         Some(PathBuf::from(text.trim_end()))
     }
 
-    /// The objects directory of the checkout itself, when what can be seen through it stays visible: not when it
-    /// borrows from another store than ours.
+    /// The objects directory of the checkout itself, when there is anything in it and what can be seen through it stays
+    /// visible: not when it borrows from another store than ours.
     pub fn own_objects(&self) -> Option<PathBuf> {
         let objects = self.git_dir.join("objects");
         let ours = self.borrows_from().is_none_or(|borrowed| borrowed == self.store.objects_dir());
-        (ours && objects.is_dir()).then_some(objects)
+        let entries = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let has_any = entries(&objects).any(|entry| entry.file_name() != "info" && entry.file_name() != "pack")
+            || entries(&objects.join("pack")).next().is_some();
+        (ours && has_any).then_some(objects)
     }
 
     /// Opens the object databases of the checkout and its store together.
     pub fn objects(&self) -> Result<Objects> {
         // A store that was deleted is empty until something is fetched.
         self.store.create()?;
-        self.store.with_objects_of(&self.git_dir.join("objects")).objects()
+        self.store.with_objects_of(&[self.git_dir.join("objects")]).objects()
     }
 
     /// Makes the store's objects, and its knowledge of which commits have no history, visible here.

@@ -1,0 +1,129 @@
+//! `restore` and `reset`: show slices at their pins.
+
+mod fleet;
+mod group;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::plan::{self, OnPending, Refusal, Seen, Step};
+use super::{Context, Outcome, breadcrumb, join};
+use crate::error::{AtPath, Error, Result};
+use crate::git::parse::Change;
+use crate::manifest::{Manifest, Pin};
+use crate::names::{Oid, RepoPath};
+use crate::store::checkout;
+
+/// What to do about pending changes.
+#[derive(Clone, Copy, Debug)]
+pub enum Policy {
+    /// They stay at the pin; elsewhere this decides.
+    Restore(OnPending),
+    /// They go everywhere, once that is confirmed.
+    Reset { confirmed: bool },
+}
+
+/// What a restore or reset of one slice did.
+#[derive(Clone, Debug)]
+pub struct Restored {
+    /// Where a test proxy starts.
+    pub root: PathBuf,
+    /// The pin as a commit; none when nothing had to be looked up for a tag that is shown already.
+    pub commit: Option<Oid>,
+    /// The pin before.
+    pub before: Option<Oid>,
+    /// Whether anything was done.
+    pub changed: bool,
+    /// Pending changes that were put aside.
+    pub put_aside: Vec<Change>,
+    /// Whether the assets repo does not have the slice yet.
+    pub empty: bool,
+    /// What was done to get there; nothing when it was there already.
+    pub work: Work,
+}
+
+/// What it took to show a slice.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Work {
+    /// The recordings of the slice.
+    pub files: usize,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Until all of it was in the object store, with what was downloaded beside it.
+    pub fetch: Duration,
+    /// From there until it was on disk, with the slices that were changed together with it.
+    pub checkout: Duration,
+}
+
+type Answer = Result<Outcome<Restored>>;
+
+/// Shows each manifest's slice at its pin; the answers are in the order of the manifests. One that fails does not stop
+/// the others.
+pub fn restore(context: &Context, manifests: &[Manifest], policy: Policy) -> Vec<Answer> {
+    let mut answers: Vec<Option<Answer>> = manifests.iter().map(|_| None).collect();
+    let mut open = Vec::new();
+    for (index, manifest) in manifests.iter().enumerate() {
+        let shown = match policy {
+            Policy::Restore(_) => shown_already(context, manifest),
+            Policy::Reset { .. } => Ok(None),
+        };
+        match shown {
+            Ok(Some(restored)) => answers[index] = Some(Ok(Outcome::Done(restored))),
+            Err(error) => answers[index] = Some(Err(error)),
+            Ok(None) => open.push(index),
+        }
+    }
+    for (index, answer) in fleet::run(context, manifests, &open, policy) {
+        answers[index] = Some(answer);
+    }
+    let lost = || Err(Error::failed("it was not reached"));
+    answers.into_iter().map(|answer| answer.unwrap_or_else(lost)).collect()
+}
+
+/// The answer when the slice is at its pin already, found out without a process or a lock.
+pub fn shown_already(context: &Context, manifest: &Manifest) -> Result<Option<Restored>> {
+    let folder = context.assets_folder(manifest)?;
+    let dir = checkout::dir_of(&folder, manifest);
+    if !checkout::is_at_pin(&dir, manifest) {
+        return Ok(None);
+    }
+    breadcrumb::write(&folder, manifest)?;
+    make_slice_folder(&dir, &manifest.slice)?;
+    let commit = match manifest.pin() {
+        Pin::Commit(oid) => Some(oid),
+        _ => crate::store::git_dir::read_head(&dir.join(".git")),
+    };
+    let root = join(&dir, manifest.prefix.as_str());
+    Ok(Some(Restored {
+        root,
+        before: commit.clone(),
+        commit,
+        changed: false,
+        put_aside: Vec::new(),
+        empty: false,
+        work: Work::default(),
+    }))
+}
+
+/// A slice that the assets repo does not have yet is an empty folder, for a new package to record into. A link on the
+/// way to it would lead tests to write elsewhere.
+fn make_slice_folder(dir: &Path, slice: &RepoPath) -> Result<()> {
+    let mut folder = dir.to_path_buf();
+    for part in slice.parts() {
+        folder.push(part);
+        if folder.symlink_metadata().is_ok_and(|meta| meta.is_symlink()) {
+            return Err(Error::failed(format!("`{}` is a symbolic link", folder.display()))
+                .cause("recordings would be written to wherever it leads")
+                .hint("delete it, then run `assets restore` again"));
+        }
+    }
+    std::fs::create_dir_all(&folder).at("create", &folder)
+}
+
+/// The plan for one slice under a policy.
+fn decide(policy: Policy, want: &Oid, seen: &Seen, pending: &[String]) -> std::result::Result<Vec<Step>, Refusal> {
+    match policy {
+        Policy::Restore(on_pending) => plan::restore(want, seen, pending, on_pending),
+        Policy::Reset { confirmed } => plan::reset(want, seen, pending, confirmed),
+    }
+}
