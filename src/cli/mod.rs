@@ -8,6 +8,8 @@ mod quick;
 mod reset;
 mod restore;
 mod stash;
+mod status;
+mod table;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -39,6 +41,7 @@ Examples:
   assets restore                      the recordings of the package you are in
   assets restore sdk/core sdk/tables  those of two packages
   assets push -m \"Record new tests\"   send what was recorded, and move the pin
+  assets status --all                 where each package of the repo stands
   assets reset                        drop local changes";
 
 #[derive(Args)]
@@ -55,7 +58,7 @@ struct GlobalArgs {
     /// Show the git commands (-v), and how long they take (-vv)
     #[arg(short, long, global = true, action = ArgAction::Count, env = "ASSETS_VERBOSE")]
     verbose: u8,
-    /// Colours on stderr
+    /// Colours
     #[arg(long, value_name = "WHEN", global = true, default_value = "auto", env = "ASSETS_COLOR")]
     color: ColorChoice,
     /// Show no progress
@@ -86,6 +89,8 @@ enum Command {
     Restore(restore::RestoreArgs),
     /// Send new and changed recordings, then move the pin in the assets.json
     Push(push::PushArgs),
+    /// Show which recordings are restored, at which commit, and what is pending
+    Status(status::StatusArgs),
     /// Drop local changes of recordings and show the pin again
     Reset(reset::ResetArgs),
     /// List or bring back changes that were put aside
@@ -172,6 +177,7 @@ impl Command {
         match self {
             Command::Restore(_) => "restore",
             Command::Push(_) => "push",
+            Command::Status(_) => "status",
             Command::Reset(_) => "reset",
             Command::Stash(args) => args.name(),
             Command::Config(args) => args.name(),
@@ -182,6 +188,7 @@ impl Command {
         match self {
             Command::Restore(args) => restore::run(context, ui, args),
             Command::Push(args) => push::run(context, ui, args),
+            Command::Status(args) => status::run(context, ui, args),
             Command::Reset(args) => reset::run(context, ui, args),
             Command::Stash(args) => stash::run(context, ui, args),
             Command::Config(args) => config::run(context, ui, args),
