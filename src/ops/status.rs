@@ -1,7 +1,7 @@
 //! `status`: what each slice shows and what is pending there. Only reads: no request to any remote, no lock, nothing
 //! mended, so it may run while another `assets` works in the same checkout.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -179,19 +179,23 @@ impl Look<'_> {
     }
 
     fn describe(&self, seen: &Seen) -> Vec<Status> {
-        let looked_at: Vec<&RepoPath> =
-            self.manifests.iter().filter(|manifest| self.has_files(seen, manifest)).map(|m| &m.slice).collect();
-        let (pending, problem) = match self.pending(seen, &looked_at) {
-            Ok(changes) => (by_slice(&changes, &seen.slices, looked_at), None),
-            Err(error) => (Default::default(), Some(error)),
+        let with_files: Vec<&Manifest> =
+            self.manifests.iter().copied().filter(|manifest| self.has_files(seen, manifest)).collect();
+        let slices: Vec<&RepoPath> = with_files.iter().map(|manifest| &manifest.slice).collect();
+        let pending = match with_files.first() {
+            Some(first) => self.pending(seen, first, &slices).map(|changes| by_slice(&changes, &seen.slices, slices)),
+            None => Ok(HashMap::new()),
         };
         let in_use_by = self.checkout.in_use_by();
         let describe = |manifest: &&Manifest| {
-            if let Some(error) = problem.as_ref().filter(|_| self.has_files(seen, manifest)) {
-                return Status { in_use_by: in_use_by.clone(), ..Status::broken(error.clone()) };
+            let in_use_by = in_use_by.clone();
+            match &pending {
+                Err(error) if self.has_files(seen, manifest) => Status { in_use_by, ..Status::broken(error.clone()) },
+                pending => {
+                    let changes = pending.as_ref().ok().and_then(|pending| pending.get(manifest.slice.as_str()));
+                    self.status_of(seen, manifest, changes.cloned().unwrap_or_default(), in_use_by)
+                }
             }
-            let pending = pending.get(manifest.slice.as_str()).cloned().unwrap_or_default();
-            self.status_of(seen, manifest, pending, in_use_by.clone())
         };
         self.manifests.iter().map(describe).collect()
     }
@@ -221,13 +225,12 @@ impl Look<'_> {
         is_shown || join(&self.checkout.dir, manifest.slice.as_str()).is_dir()
     }
 
-    /// The pending changes of some slices, from one process; none is started for no slice.
-    fn pending(&self, seen: &Seen, slices: &[&RepoPath]) -> Result<Vec<Change>> {
+    /// The pending changes of some slices, from one process. `first` is the manifest of one of them, for hints.
+    fn pending(&self, seen: &Seen, first: &Manifest, slices: &[&RepoPath]) -> Result<Vec<Change>> {
         /// With more slices than this it is quicker to look at everything than to compare each file with all of them.
         const MANY: usize = 50;
-        let Some(manifest) = self.manifests.first().filter(|_| !slices.is_empty()) else { return Ok(Vec::new()) };
         let damaged = |what: String| {
-            Error::failed(what).hint(format!("mend it, without losing anything: `assets restore{}`", manifest.argument))
+            Error::failed(what).hint(format!("mend it, without losing anything: `assets restore{}`", first.argument))
         };
         let dir = self.checkout.dir.display();
         if seen.head.is_none() {
@@ -236,6 +239,10 @@ impl Look<'_> {
         let index = self.checkout.git_dir.join("index").metadata().map_or(0, |meta| meta.len());
         if index == 0 && seen.journal.is_none() {
             return Err(damaged(format!("the checkout `{dir}` has no index")));
+        }
+        if let Some(store) = self.checkout.borrows_from().filter(|objects| !objects.is_dir()) {
+            let store = store.parent().unwrap_or(&store).display();
+            return Err(damaged(format!("the object store `{store}` of the checkout `{dir}` is gone")));
         }
         let everything = RepoPath::default();
         let below = if slices.len() > MANY { &[&everything][..] } else { slices };
