@@ -23,7 +23,7 @@ pub fn load(context: &Context, ui: &Ui, paths: &PathArgs, report: &mut Report) -
         match discovered(context, paths, &path) {
             Ok(files) => {
                 for file in files {
-                    loaded.add(ui, report, &file.to_string_lossy(), context.found_manifest(&file));
+                    loaded.add(ui, report, &name_in_code_repo(&file), context.found_manifest(&file));
                 }
             }
             Err(error) => report.fail(ui, &path.to_string_lossy(), &error),
@@ -52,6 +52,13 @@ impl Loaded {
             Err(error) => report.fail(ui, path, &error),
         }
     }
+}
+
+/// The name of a manifest that cannot say it itself: its path from the root of the code repo.
+fn name_in_code_repo(file: &Path) -> String {
+    let root = locate::code_repo_of(file);
+    let inside = root.as_ref().and_then(|root| file.strip_prefix(root).ok()).unwrap_or(file);
+    inside.to_string_lossy().replace('\\', "/")
 }
 
 /// The manifests that `--all` or `--changed` mean: of the directory that was named, else of the whole code repo.

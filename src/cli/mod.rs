@@ -8,6 +8,8 @@ mod quick;
 mod reset;
 mod restore;
 mod stash;
+mod status;
+mod table;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -38,7 +40,9 @@ const AFTER_HELP: &str = "\
 Examples:
   assets restore                      the recordings of the package you are in
   assets restore sdk/core sdk/tables  those of two packages
+  assets restore --all                those of every package of the repo
   assets push -m \"Record new tests\"   send what was recorded, and move the pin
+  assets status --all                 where each package of the repo stands
   assets reset                        drop local changes";
 
 #[derive(Args)]
@@ -55,7 +59,7 @@ struct GlobalArgs {
     /// Show the git commands (-v), and how long they take (-vv)
     #[arg(short, long, global = true, action = ArgAction::Count, env = "ASSETS_VERBOSE")]
     verbose: u8,
-    /// Colours on stderr
+    /// Colours
     #[arg(long, value_name = "WHEN", global = true, default_value = "auto", env = "ASSETS_COLOR")]
     color: ColorChoice,
     /// Show no progress
@@ -89,6 +93,8 @@ enum Command {
     Restore(restore::RestoreArgs),
     /// Send new and changed recordings, then move the pin in the assets.json
     Push(push::PushArgs),
+    /// Show which recordings are restored, at which commit, and what is pending
+    Status(status::StatusArgs),
     /// Drop local changes of recordings and show the pin again
     Reset(reset::ResetArgs),
     /// List or bring back changes that were put aside
@@ -118,6 +124,8 @@ struct PathArgs {
 struct Report {
     results: Vec<Value>,
     failures: Vec<Kind>,
+    /// The manifests that failed.
+    failed: Vec<String>,
     shown: Option<Error>,
 }
 
@@ -175,6 +183,7 @@ impl Command {
         match self {
             Command::Restore(_) => "restore",
             Command::Push(_) => "push",
+            Command::Status(_) => "status",
             Command::Reset(_) => "reset",
             Command::Stash(args) => args.name(),
             Command::Config(args) => args.name(),
@@ -185,6 +194,7 @@ impl Command {
         match self {
             Command::Restore(args) => restore::run(context, ui, args),
             Command::Push(args) => push::run(context, ui, args),
+            Command::Status(args) => status::run(context, ui, args),
             Command::Reset(args) => reset::run(context, ui, args),
             Command::Stash(args) => stash::run(context, ui, args),
             Command::Config(args) => config::run(context, ui, args),
@@ -210,7 +220,7 @@ impl PathArgs {
 
 impl Report {
     fn new() -> Report {
-        Report { results: Vec::new(), failures: Vec::new(), shown: None }
+        Report { results: Vec::new(), failures: Vec::new(), failed: Vec::new(), shown: None }
     }
 
     /// Adds a failed manifest: shown at once, or in the JSON document.
@@ -222,6 +232,7 @@ impl Report {
         }
         self.results.push(json!({"manifest": manifest, "state": "failed", "error": error_json(error)}));
         self.failures.push(error.kind);
+        self.failed.push(manifest.to_string());
     }
 }
 
@@ -250,7 +261,10 @@ fn finish(ui: &Ui, command: &str, result: Result<Report>) -> u8 {
     let worst = report.failures.iter().min_by_key(|kind| kind.precedence());
     let code = worst.map_or(0, |kind| kind.exit_code());
     if ui.json() {
-        let mut document = json!({"schema": 1, "command": command, "exit_code": code, "results": report.results});
+        let mut results = report.results;
+        // Those that could not be read were reported first. (A stable sort: what has no name stays in place.)
+        results.sort_by(|a, b| a["manifest"].as_str().cmp(&b["manifest"].as_str()));
+        let mut document = json!({"schema": 1, "command": command, "exit_code": code, "results": results});
         if let Some(error) = &error {
             document["error"] = error_json(error);
         }

@@ -2,7 +2,8 @@
 
 use clap::Args;
 
-use super::{PathArgs, Report, manifests, restore};
+use super::restore::{self, Summary};
+use super::{PathArgs, Report, manifests};
 use crate::error::{Error, Result};
 use crate::interrupt;
 use crate::ops::plan::Refusal;
@@ -16,7 +17,8 @@ Even a reset leaves a stash entry: `assets stash pop` brings the changes back.
 
 Examples:
   assets reset              asks first
-  assets reset -y sdk/core  does not ask")]
+  assets reset -y sdk/core  does not ask
+  assets reset --all -y     every package of the code repo")]
 pub struct ResetArgs {
     #[command(flatten)]
     paths: PathArgs,
@@ -30,6 +32,7 @@ pub fn run(context: &Context, ui: &Ui, args: &ResetArgs) -> Result<Report> {
     let manifests = manifests::load(context, ui, &args.paths, &mut report);
     let answers = apply(context, &manifests, Policy::Reset { confirmed: args.yes });
     ui.progress.stop();
+    let summary = Summary::of(&answers, &report);
     for (manifest, answer) in manifests.iter().zip(answers) {
         let answer = match answer {
             Ok(Outcome::Refused(Refusal::MustConfirm { .. })) if interrupt::raised() => Err(Error::interrupted()),
@@ -50,7 +53,8 @@ pub fn run(context: &Context, ui: &Ui, args: &ResetArgs) -> Result<Report> {
             }
             answer => answer,
         };
-        restore::show(ui, &mut report, manifest, answer, true);
+        restore::show(ui, &mut report, manifest, answer, true, summary.names_each());
     }
+    summary.show(ui, &report, "reset");
     Ok(report)
 }

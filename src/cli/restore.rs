@@ -19,6 +19,8 @@ Prints the recordings root of each package: the folder a test proxy starts in.
 Examples:
   assets restore                    the package you are in
   assets restore -a sdk/core/assets.json
+  assets restore --all              every package of the code repo
+  assets restore --changed          those that differ from the remote's default branch
   assets restore --stash            put pending changes aside if the pin has moved")]
 pub struct RestoreArgs {
     #[command(flatten)]
@@ -47,18 +49,66 @@ pub fn run(context: &Context, ui: &Ui, args: &RestoreArgs) -> Result<Report> {
     let manifests = manifests::load(context, ui, &args.paths, &mut report);
     let answers = restore(context, &manifests, Policy::Restore(policy));
     ui.progress.stop();
+    let summary = Summary::of(&answers, &report);
     for (manifest, answer) in manifests.iter().zip(answers) {
         let answer = match answer {
             Ok(Outcome::Refused(Refusal::MustAsk { pending })) => ask(context, ui, manifest, &pending),
             answer => answer,
         };
-        show(ui, &mut report, manifest, answer, policy == OnPending::Discard);
+        show(ui, &mut report, manifest, answer, policy == OnPending::Discard, summary.names_each());
     }
+    summary.show(ui, &report, "restored");
     Ok(report)
 }
 
+/// What many answers come to, for a last line below them.
+pub struct Summary {
+    all: usize,
+    changed: usize,
+    files: usize,
+}
+
+impl Summary {
+    /// More changed slices than this are counted and not named.
+    const NAMED: usize = 10;
+
+    /// The summary of some answers, beside the manifests that could not even be read.
+    pub fn of(answers: &[Result<Outcome<Restored>>], unread: &Report) -> Summary {
+        let done = answers.iter().filter_map(|answer| match answer {
+            Ok(Outcome::Done(restored)) if restored.changed => Some(restored.work.files),
+            _ => None,
+        });
+        let all = answers.len() + unread.failed.len();
+        Summary { all, changed: done.clone().count(), files: done.sum() }
+    }
+
+    /// Whether each slice that changed gets a line of its own.
+    pub fn names_each(&self) -> bool {
+        self.changed <= Self::NAMED
+    }
+
+    pub fn show(&self, ui: &Ui, report: &Report, done: &str) {
+        let failed = &report.failed;
+        if self.all > 1 && (!failed.is_empty() || !self.names_each()) {
+            let files = crate::ops::stash::count(self.files);
+            let failures = if failed.is_empty() { String::new() } else { format!("; {} failed", failed.len()) };
+            ui.status(&format!("{done} {} of {} packages ({files}){failures}", self.changed, self.all));
+            if !failed.is_empty() {
+                ui.status(&manifests::list("failed:", failed));
+            }
+        }
+    }
+}
+
 /// Prints what a restore or reset of one manifest came to.
-pub fn show(ui: &Ui, report: &mut Report, manifest: &Manifest, answer: Result<Outcome<Restored>>, dropped: bool) {
+pub fn show(
+    ui: &Ui,
+    report: &mut Report,
+    manifest: &Manifest,
+    answer: Result<Outcome<Restored>>,
+    dropped: bool,
+    named: bool,
+) {
     match answer {
         Ok(Outcome::Done(restored)) => {
             if ui.json() {
@@ -69,10 +119,16 @@ pub fn show(ui: &Ui, report: &mut Report, manifest: &Manifest, answer: Result<Ou
                     "commit": restored.commit.as_ref().map(Oid::as_str),
                     "before": restored.before.as_ref().map(Oid::as_str),
                     "put_aside": restored.put_aside,
+                    "files": restored.work.files,
+                    "bytes": restored.work.bytes,
+                    "milliseconds": {
+                        "fetch": restored.work.fetch.as_millis() as u64,
+                        "checkout": restored.work.checkout.as_millis() as u64,
+                    },
                 }));
                 return;
             }
-            if restored.changed {
+            if restored.changed && named {
                 let commit = restored.commit.as_ref().map_or("its pin", Oid::short);
                 ui.status(&format!("restored `{}` at {commit}", manifest.path));
             }

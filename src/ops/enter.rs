@@ -1,5 +1,7 @@
 //! Entering a checkout: before a command works in one it is checked and mended, and what it shows is read.
 
+use std::collections::{HashMap, HashSet};
+
 use super::apply;
 use crate::error::Result;
 use crate::git::objects::Objects;
@@ -7,7 +9,7 @@ use crate::git::parse::Change;
 use crate::manifest::{Form, Manifest, Pin};
 use crate::names::{Oid, RepoPath};
 use crate::store::checkout::Checkout;
-use crate::store::composite::{self, Slices, slices_inside};
+use crate::store::composite::{self, Slices};
 use crate::store::{Want, journal};
 
 /// The commit that shows all slices, written into the checkout's own objects if it is a composite.
@@ -151,22 +153,64 @@ pub fn pending_of_each(checkout: &Checkout, slices: &[&RepoPath]) -> Result<Vec<
     }
     let root = [&RepoPath::default()];
     let changes = checkout.repo.status(if slices.len() <= NAMED { slices } else { &root })?;
-    let shown = checkout.slices();
-    let of = |slice: &&RepoPath| {
-        let below = changes.iter().filter(|change| slice.holds(&change.path)).cloned().collect();
-        without_inner(&shown, slice, below)
-    };
-    Ok(slices.iter().map(of).collect())
+    let sorted = by_slice(&changes, &checkout.slices(), slices.iter().copied());
+    Ok(slices.iter().map(|slice| sorted.get(slice.as_str()).cloned().unwrap_or_default()).collect())
 }
 
 /// As [`pending`], and whether anything in the whole checkout was staged by hand.
 pub fn pending_and_staged(checkout: &Checkout, slice: &RepoPath) -> Result<(Vec<Change>, bool)> {
     let (changes, staged) = checkout.repo.status_and_staged(slice)?;
-    Ok((without_inner(&checkout.slices(), slice, changes), staged))
+    let own = by_slice(&changes, &checkout.slices(), [slice]).remove(slice.as_str()).unwrap_or_default();
+    Ok((own, staged))
 }
 
-fn without_inner(slices: &Slices, slice: &RepoPath, mut changes: Vec<Change>) -> Vec<Change> {
-    let inner: Vec<&RepoPath> = slices_inside(slices, slice).collect();
-    changes.retain(|change| !inner.iter().any(|inner| inner.holds(&change.path)));
-    changes
+/// Sorts the pending changes of a whole checkout by slice, each slice as [`pending`] would have it, reading no refs again:
+/// `shown` are the slices of the checkout, `asked` those of the answer.
+pub fn by_slice<'a>(
+    changes: &[Change],
+    shown: &Slices,
+    asked: impl IntoIterator<Item = &'a RepoPath>,
+) -> HashMap<&'a str, Vec<Change>> {
+    let shown: HashSet<&str> = shown.keys().map(RepoPath::as_str).collect();
+    let mut sorted: HashMap<&str, Vec<Change>> = asked.into_iter().map(|slice| (slice.as_str(), Vec::new())).collect();
+    for change in changes {
+        // From the folder of the file upwards: what lies inside a shown slice is not a change of those around it.
+        let above = change.path.rmatch_indices('/').map(|(end, _)| &change.path[..end]);
+        for folder in above.chain([""]) {
+            if let Some(changes) = sorted.get_mut(folder) {
+                changes.push(change.clone());
+            }
+            if shown.contains(folder) {
+                break;
+            }
+        }
+    }
+    sorted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::git::parse::ChangeKind;
+
+    #[test]
+    fn changes_belong_to_the_innermost_slice_that_is_shown() {
+        let path = |text: &str| RepoPath::parse(text).unwrap();
+        let pin = Oid::from_bytes(&[1; 20]);
+        let slices = |list: &[&str]| list.iter().map(|slice| (path(slice), pin.clone())).collect::<Slices>();
+        let files = ["top", "a/x", "a/b/y", "a/b/c/z", "ab/w"];
+        let changes = files.map(|file| Change { path: file.into(), kind: ChangeKind::New });
+        let of = |shown: &[&str], slice: &str| {
+            let (shown, asked) = (slices(shown), [path("a"), path("a/b"), path("a/b/c"), path("")]);
+            let mut sorted = by_slice(&changes, &shown, &asked);
+            sorted.remove(slice).unwrap().into_iter().map(|change| change.path).collect::<Vec<_>>()
+        };
+        assert_eq!(of(&["a"], "a"), ["a/x", "a/b/y", "a/b/c/z"]);
+        assert_eq!(of(&["a", "a/b"], "a"), ["a/x"]);
+        assert_eq!(of(&["a", "a/b"], "a/b"), ["a/b/y", "a/b/c/z"]);
+        // Not shown itself: its files are those of the slice around it too.
+        assert_eq!(of(&["a"], "a/b/c"), ["a/b/c/z"]);
+        assert_eq!(of(&["", "a/b"], ""), ["top", "a/x", "ab/w"]);
+        assert_eq!(of(&[], ""), files);
+    }
 }

@@ -9,6 +9,7 @@ pub mod plan;
 pub mod push;
 pub mod restore;
 pub mod stash;
+pub mod status;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};

@@ -2,6 +2,7 @@
 //! it: modified and new files, and what is deleted. (`git stash create` makes nothing of new files alone.)
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{apply, join, merge};
@@ -72,6 +73,17 @@ pub fn list(checkout: &Checkout, slice: Option<&RepoPath>) -> Result<Vec<Entry>>
     }
     listed.sort_by_key(|entry| (entry.time, entry.number));
     Ok(listed)
+}
+
+/// How many entries each slice has, by their refs alone; those of the root hold changes of several slices.
+pub fn counts(git_dir: &Path) -> BTreeMap<RepoPath, usize> {
+    let mut counts = BTreeMap::new();
+    for name in refs_below(git_dir, STASH).into_keys() {
+        if let Some((slice, _)) = split(&name) {
+            *counts.entry(slice).or_default() += 1;
+        }
+    }
+    counts
 }
 
 /// How a pop went.

@@ -1,12 +1,12 @@
 //! Checkouts: where they are, what they show (read without any process), and whether git may be run in one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::composite::Slices;
 use super::git_dir::{self, path_of_ref_name, read_head, read_ref, ref_name_of};
-use super::lock::{Lock, remove_stale_git_locks};
+use super::lock::{Lock, holder_of, remove_stale_git_locks};
 use super::{Store, journal};
 use crate::error::{AtPath, Error, Result, shell_word};
 use crate::git::objects::Objects;
@@ -159,6 +159,14 @@ impl Checkout {
             .collect()
     }
 
+    /// Every tag that is known here and what it leads to: the commit, or the object of an annotated tag that another
+    /// tool fetched.
+    pub fn tags(&self) -> BTreeMap<String, Oid> {
+        let mut tags = git_dir::refs_below(&self.git_dir, "refs/tags/");
+        tags.extend(git_dir::refs_below(&self.git_dir, TAGS));
+        tags
+    }
+
     /// The commit that shows all slices, as we left it.
     pub fn shown(&self) -> Option<Oid> {
         read_ref(&self.git_dir, SHOWN)
@@ -280,6 +288,11 @@ impl Checkout {
             remove_stale_git_locks(&self.git_dir)?;
         }
         Ok(lock)
+    }
+
+    /// The command that holds the lock of this checkout now, if any. Takes no lock itself.
+    pub fn in_use_by(&self) -> Option<String> {
+        holder_of(&self.folder.join(".locks").join(self.dir.file_name()?))
     }
 
     /// Makes sure that running git here runs nothing that a stranger planted.

@@ -84,6 +84,34 @@ fn holder(file: &mut File) -> String {
     }
 }
 
+/// Who holds the lock at `path`, found out without taking or changing it: what the holder wrote, while its process
+/// lives.
+pub fn holder_of(path: &Path) -> Option<String> {
+    if !path.symlink_metadata().is_ok_and(|meta| meta.is_file()) {
+        return None;
+    }
+    let mut text = String::new();
+    match File::open(path).ok()?.take(500).read_to_string(&mut text) {
+        Ok(_) => is_alive(text.trim()).then(|| printable(text.trim())),
+        // Windows lets nobody else read a locked file.
+        Err(_) => cfg!(windows).then(|| "another `assets`".to_string()),
+    }
+}
+
+/// Whether the process that a holder's text ends with still runs. One that was killed left its text.
+#[cfg(unix)]
+fn is_alive(holder: &str) -> bool {
+    use rustix::process::{Pid, test_kill_process};
+    let number = holder.rsplit_once("(process ").and_then(|(_, rest)| rest.strip_suffix(')')?.parse().ok());
+    let Some(process) = number.and_then(Pid::from_raw) else { return false };
+    !matches!(test_kill_process(process), Err(rustix::io::Errno::SRCH))
+}
+
+#[cfg(not(unix))]
+fn is_alive(_holder: &str) -> bool {
+    false
+}
+
 #[cfg(unix)]
 fn inherit(file: &File) {
     // Without it a lock is only freed a little early after a kill; not worth failing for.
@@ -157,5 +185,23 @@ mod tests {
         assert!(refused.message.contains("`assets restore a`"), "{}", refused.message);
         drop(first);
         Lock::take(&path, &patience("assets restore b", 0), &Silent).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_holder_is_seen_while_it_lives() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        assert_eq!(holder_of(&path), None);
+        let title = format!("assets restore a (process {})", std::process::id());
+        let lock = Lock::take(&path, &Patience { holder: title.clone(), timeout: None }, &Silent).unwrap();
+        assert_eq!(holder_of(&path), Some(title));
+        drop(lock);
+        assert_eq!(holder_of(&path), None);
+        for left in ["assets restore a (process 2147483647)", "assets restore a", "(process 0)", "(process x)"] {
+            std::fs::write(&path, left).unwrap();
+            assert_eq!(holder_of(&path), None, "{left}");
+        }
+        assert_eq!(holder_of(dir.path()), None);
     }
 }

@@ -34,6 +34,7 @@ pub struct Ui {
     pub progress: Arc<Progress>,
     manners: Manners,
     color: bool,
+    color_data: bool,
     can_prompt: bool,
     lost: RefCell<Option<String>>,
 }
@@ -41,7 +42,8 @@ pub struct Ui {
 impl Ui {
     pub fn new(manners: Manners) -> Ui {
         let terminal = std::io::stderr().is_terminal();
-        let color = manners.color.or_else(crate::settings::color).unwrap_or(terminal);
+        let wanted = manners.color.or_else(crate::settings::color);
+        let color = wanted.unwrap_or(terminal);
         let in_ci = crate::settings::in_ci();
         let mode = match () {
             () if manners.quiet || manners.no_progress => Mode::Silent,
@@ -54,6 +56,7 @@ impl Ui {
             // Dialoguer reads the controlling terminal: with stdin elsewhere it would wait for somebody who is not there.
             can_prompt: !manners.no_input && !in_ci && terminal && std::io::stdin().is_terminal(),
             color,
+            color_data: wanted.unwrap_or_else(|| std::io::stdout().is_terminal()),
             manners,
             lost: RefCell::new(None),
         }
@@ -63,8 +66,24 @@ impl Ui {
         self.manners.json
     }
 
+    /// Whether the user asked for more than the essential.
+    pub fn verbose(&self) -> bool {
+        self.manners.verbose > 0
+    }
+
     pub fn color(&self) -> bool {
         self.color
+    }
+
+    /// How wide a line of the result may be; as wide as it likes where nobody looks at it.
+    pub fn columns(&self) -> Option<usize> {
+        let stdout = console::Term::stdout();
+        stdout.size_checked().filter(|_| stdout.is_term()).map(|(_, columns)| usize::from(columns))
+    }
+
+    /// A part of the result with a colour, if stdout is to have any.
+    pub fn paint_data(&self, text: &str, style: Style) -> String {
+        style.force_styling(self.color_data).apply_to(text).to_string()
     }
 
     /// Whether somebody is there to answer a question.

@@ -31,9 +31,19 @@ fn record(code: &CodeRepo, content: &str) {
 fn help_is_there_for_every_command() {
     let world = World::new();
     let code = world.code_repo("code");
-    for command in
-        ["", "restore", "push", "reset", "stash", "stash list", "stash pop", "config", "config locate", "config show"]
-    {
+    for command in [
+        "",
+        "restore",
+        "push",
+        "status",
+        "reset",
+        "stash",
+        "stash list",
+        "stash pop",
+        "config",
+        "config locate",
+        "config show",
+    ] {
         let run = code.assets(command.split_whitespace().chain(["--help"])).ok();
         assert!(run.stdout.contains("Usage: assets"), "{command}: {}", run.stdout);
         assert!(run.stdout.contains("Examples:\n  assets "), "`{command}` has no examples: {}", run.stdout);

@@ -16,6 +16,7 @@ mod restore_heals;
 mod restore_options;
 mod shims;
 mod stash;
+mod status;
 mod support;
 mod tag_form;
 mod terminal;

@@ -189,7 +189,7 @@ fn a_network_that_stays_away_after_the_push_is_no_loss() {
 
 /// Pushes, and kills `assets` when the remote has taken the commit.
 #[cfg(unix)]
-fn push_and_die(stage: &Stage) {
+pub fn push_and_die(stage: &Stage) {
     let pid = stage.world.root().join("pid");
     let _ = std::fs::remove_file(&pid);
     let script = format!("while [ ! -s {0} ]; do sleep 0.01; done; kill -9 $(cat {0})", pid.display());

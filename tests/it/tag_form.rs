@@ -199,6 +199,41 @@ fn a_checkout_of_the_test_proxy_is_taken_over() {
 }
 
 #[test]
+fn the_status_of_a_checkout_of_the_test_proxy() {
+    with_every_git(|world| {
+        let (repo, code) = azure(world);
+        repo.git(["-c", "user.name=T", "-c", "user.email=t@x", "tag", "-a", "-m", "m", "noted", "python/blob_1"]).ok();
+        let commit = |tag: &str| repo.rev(&format!("{tag}^{{commit}}")).unwrap()[..10].to_string();
+        let checkout = test_proxy_clones(&code, "python/blob_1");
+        let status = || {
+            let before = snapshot(&code.path);
+            let table = code.assets(["status", FOLDER]).ok().stdout;
+            assert!(snapshot(&code.path) == before, "status wrote something");
+            table.lines().skip(1).map(String::from).collect::<Vec<_>>()
+        };
+        let at = |state: &str, tag: &str| format!("{FOLDER}  {state}  {}", commit(tag));
+        assert_eq!(status(), [at("at pin", "python/blob_1")]);
+        write(&checkout.join(SLICE).join("a.json"), "pending");
+        let file = format!("  M {SLICE}/a.json");
+        assert_eq!(status(), [at("at pin", "python/blob_1") + "  1M", file]);
+        code.git_in(&checkout, ["checkout", "-q", "."]).ok();
+
+        test_proxy_switches(&code, &checkout, "python/blob_2");
+        let command = format!("  `assets restore {FOLDER}` shows tag `python/blob_1`, which is pinned");
+        let elsewhere = [at("other pin", "python/blob_2"), "  shows tag `python/blob_2`".into(), command];
+        assert_eq!(status(), elsewhere);
+        pin(&code, "noted");
+        test_proxy_switches(&code, &checkout, "noted");
+        assert_eq!(status(), [at("at pin", "noted")]);
+        // Ours, then the test proxy went on: not by hand.
+        code.assets(["restore", FOLDER]).ok();
+        pin(&code, "python/blob_1");
+        test_proxy_switches(&code, &checkout, "python/blob_2");
+        assert_eq!(status(), elsewhere);
+    });
+}
+
+#[test]
 fn a_push_from_a_checkout_of_the_test_proxy() {
     with_every_git(|world| {
         let (repo, code) = azure(world);

@@ -1,13 +1,13 @@
 //! The note of a push under way, by which the next push finishes one that was interrupted.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::{Push, Pushed};
 use crate::error::{Error, Result};
-use crate::manifest::{Form, Pin};
-use crate::names::Oid;
+use crate::manifest::{Form, Manifest, Pin};
+use crate::names::{Oid, RepoPath};
 use crate::ops::Outcome;
 use crate::store::git_dir::{remove_if_there, write_atomically};
 
@@ -22,6 +22,34 @@ pub struct Intent {
     pub rebased: bool,
 }
 
+impl Intent {
+    /// The note for a slice, in the git directory of its checkout.
+    pub fn read(git_dir: &Path, slice: &RepoPath) -> Option<Intent> {
+        serde_json::from_slice(&std::fs::read(file(git_dir, slice)).ok()?).ok()
+    }
+
+    /// Whether the next push of `manifest`, whose slice is shown at `shown`, goes on where the noted one stopped.
+    pub fn is_open(&self, manifest: &Manifest, shown: &Oid, has_pending: bool) -> bool {
+        if self.commit == shown.as_str() {
+            return self.leaves_behind(manifest);
+        }
+        self.base == shown.as_str() && has_pending
+    }
+
+    /// Whether the manifest still has the pin that the push started from.
+    pub fn leaves_behind(&self, manifest: &Manifest) -> bool {
+        match &manifest.form {
+            Form::Branch { sha, .. } => sha.as_ref().is_none_or(|sha| sha.as_str() == self.base),
+            Form::Tag { tag, .. } => tag.as_ref().is_none_or(|tag| tag.tag_ref() != self.to),
+        }
+    }
+}
+
+fn file(git_dir: &Path, slice: &RepoPath) -> PathBuf {
+    let hash = sha1_smol::Sha1::from(slice.as_str().as_bytes()).digest().to_string();
+    git_dir.join(format!("assets-push-{}", &hash[..10]))
+}
+
 impl Push<'_> {
     /// Finishes an earlier push that the remote took but the manifest does not name: the slice shows it already.
     pub(super) fn finish_earlier(self, intent: Intent) -> Result<Outcome<Pushed>> {
@@ -31,7 +59,7 @@ impl Push<'_> {
             self.forget()?;
             return self.nothing();
         }
-        if self.manifest.pin() == Pin::Commit(commit.clone()) || !self.manifest_is_behind(&intent) {
+        if self.manifest.pin() == Pin::Commit(commit.clone()) || !intent.leaves_behind(self.manifest) {
             self.forget()?;
             return self.nothing();
         }
@@ -40,21 +68,8 @@ impl Push<'_> {
         Ok(Outcome::Done(Pushed { sent_to: Some(intent.to), ..self.summary(&commit, Vec::new(), 0) }))
     }
 
-    /// Whether the manifest still has the pin that the interrupted push started from.
-    pub(super) fn manifest_is_behind(&self, intent: &Intent) -> bool {
-        match &self.manifest.form {
-            Form::Branch { sha, .. } => sha.as_ref().is_none_or(|sha| sha.as_str() == intent.base),
-            Form::Tag { tag, .. } => tag.as_ref().is_none_or(|tag| tag.tag_ref() != intent.to),
-        }
-    }
-
-    pub(super) fn intent_file(&self) -> PathBuf {
-        let hash = sha1_smol::Sha1::from(self.manifest.slice.as_str().as_bytes()).digest().to_string();
-        self.checkout.git_dir.join(format!("assets-push-{}", &hash[..10]))
-    }
-
-    pub(super) fn intent(&self) -> Option<Intent> {
-        serde_json::from_slice(&std::fs::read(self.intent_file()).ok()?).ok()
+    fn intent_file(&self) -> PathBuf {
+        file(&self.checkout.git_dir, &self.manifest.slice)
     }
 
     pub(super) fn note(&self, tree: &Oid, commit: &Oid, to: &str, rebased: bool) -> Result<()> {

@@ -1,6 +1,6 @@
 //! `push`: send pending changes as a new commit, then move the pin in the manifest.
 
-mod intent;
+pub mod intent;
 mod send;
 
 use std::collections::HashMap;
@@ -107,7 +107,7 @@ struct First {
 
 impl Push<'_> {
     fn run(self) -> Result<Outcome<Pushed>> {
-        let intent = self.intent();
+        let intent = Intent::read(&self.checkout.git_dir, &self.manifest.slice);
         let (files, staged) = match pending_and_staged(&self.checkout, &self.manifest.slice) {
             Err(error) if error.kind == Kind::Failed => {
                 // Perhaps its objects are gone with a deleted store.
