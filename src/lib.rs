@@ -7,6 +7,7 @@ mod cli;
 mod error;
 mod git;
 mod interrupt;
+mod log;
 mod manifest;
 mod names;
 mod ops;

@@ -2,7 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
@@ -28,6 +28,8 @@ pub struct Environment {
     pub commit_email: Option<String>,
     /// `ASSETS_MAX_FILES`, `ASSETS_MAX_PATH`: how much a slice may hold.
     pub limits: Limits,
+    /// `ASSETS_LOG=json:FILE`: where each git process and phase is written down.
+    pub log: Option<PathBuf>,
     /// What git's own environment must keep or lose.
     pub git: GitEnvironment,
 }
@@ -155,6 +157,7 @@ impl Environment {
                 files: number("ASSETS_MAX_FILES")?.unwrap_or(limits.files),
                 path: number("ASSETS_MAX_PATH")?.unwrap_or(limits.path),
             },
+            log: text("ASSETS_LOG").map(|value| log_file(&value, &cwd)).transpose()?,
             git: GitEnvironment {
                 removed: removed_for_git(token.is_some()),
                 config_count: text("GIT_CONFIG_COUNT").and_then(|n| n.parse().ok()).unwrap_or(0),
@@ -192,6 +195,14 @@ fn text(name: &str) -> Option<String> {
     std::env::var(name).ok().map(|v| v.trim().to_string()).filter(|v| !v.is_empty())
 }
 
+fn log_file(value: &str, cwd: &Path) -> Result<PathBuf> {
+    match value.strip_prefix("json:").filter(|file| !file.is_empty()) {
+        Some(file) => Ok(cwd.join(file)),
+        None => Err(Error::usage(format!("`ASSETS_LOG` is `{value}`, which names no format that is known"))
+            .hint("write lines of JSON to a file with `ASSETS_LOG=json:<file>`")),
+    }
+}
+
 fn number(name: &str) -> Result<Option<usize>> {
     text(name)
         .map(|v| v.parse().map_err(|_| Error::usage(format!("`{name}` is `{v}`, which is not a number"))))
@@ -206,7 +217,8 @@ pub fn json() -> bool {
 
 /// Whether one of the variables is set that stand for a global flag.
 pub fn has_flag_variables() -> bool {
-    let flags = ["JSON", "QUIET", "VERBOSE", "COLOR", "NO_PROGRESS", "NO_INPUT", "OFFLINE", "JOBS", "LOCK_TIMEOUT"];
+    let flags =
+        ["JSON", "QUIET", "VERBOSE", "COLOR", "NO_PROGRESS", "NO_INPUT", "OFFLINE", "JOBS", "LOCK_TIMEOUT", "LOG"];
     flags.iter().any(|flag| std::env::var_os(format!("ASSETS_{flag}")).is_some())
 }
 

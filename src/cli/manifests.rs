@@ -15,6 +15,7 @@ use crate::ui::Ui;
 pub fn load(context: &Context, ui: &Ui, paths: &PathArgs, report: &mut Report) -> Vec<Manifest> {
     let mut loaded = Loaded::default();
     let whole_repo = paths.all || paths.changed.is_some();
+    report.found = whole_repo;
     for path in paths.named() {
         if !whole_repo {
             loaded.add(ui, report, &path.to_string_lossy(), context.manifest(&path));

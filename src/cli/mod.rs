@@ -13,6 +13,7 @@ mod table;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
@@ -22,6 +23,7 @@ use serde_json::{Value, json};
 
 use crate::error::{Error, Kind, Result};
 use crate::interrupt;
+use crate::log::Log;
 use crate::ops::Context;
 use crate::settings::Environment;
 use crate::ui::{Manners, Ui};
@@ -126,6 +128,8 @@ struct Report {
     failures: Vec<Kind>,
     /// The manifests that failed.
     failed: Vec<String>,
+    /// Whether the manifests were found and not named: then results are in the order of their paths.
+    found: bool,
     shown: Option<Error>,
 }
 
@@ -220,7 +224,7 @@ impl PathArgs {
 
 impl Report {
     fn new() -> Report {
-        Report { results: Vec::new(), failures: Vec::new(), failed: Vec::new(), shown: None }
+        Report { results: Vec::new(), failures: Vec::new(), failed: Vec::new(), found: false, shown: None }
     }
 
     /// Adds a failed manifest: shown at once, or in the JSON document.
@@ -244,7 +248,11 @@ fn context(global: &GlobalArgs, ui: &Ui, args: &[OsString]) -> Result<Context> {
     };
     let words: Vec<String> = args.iter().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
     let title = format!("assets {} (process {})", words.join(" "), std::process::id());
-    let mut context = Context::new(environment, ui.progress.clone(), base, title);
+    let mut report: Arc<dyn crate::report::Report> = ui.progress.clone();
+    if let Some(file) = &environment.log {
+        report = Arc::new(Log::to(file, report)?);
+    }
+    let mut context = Context::new(environment, report, base, title);
     context.offline = global.offline;
     context.jobs = global.jobs.map_or(context.jobs, usize::from);
     context.lock_timeout = global.lock_timeout.map(Duration::from_secs);
@@ -262,8 +270,10 @@ fn finish(ui: &Ui, command: &str, result: Result<Report>) -> u8 {
     let code = worst.map_or(0, |kind| kind.exit_code());
     if ui.json() {
         let mut results = report.results;
-        // Those that could not be read were reported first. (A stable sort: what has no name stays in place.)
-        results.sort_by(|a, b| a["manifest"].as_str().cmp(&b["manifest"].as_str()));
+        // Those that could not be read were reported first.
+        if report.found {
+            results.sort_by(|a, b| a["manifest"].as_str().cmp(&b["manifest"].as_str()));
+        }
         let mut document = json!({"schema": 1, "command": command, "exit_code": code, "results": results});
         if let Some(error) = &error {
             document["error"] = error_json(error);

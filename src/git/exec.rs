@@ -9,9 +9,10 @@ use std::ffi::{OsStr, OsString};
 use std::io::{BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use base64::Engine;
 
@@ -20,7 +21,7 @@ use super::stderr::{Lines, sort_line};
 use crate::error::{Error, Kind, Result};
 use crate::interrupt;
 use crate::names::{RemoteUrl, printable};
-use crate::report::Report;
+use crate::report::{Ended, Report, Reporter, Work};
 use crate::settings::{Environment, GitEnvironment, Secret};
 
 /// Protocols git may use for a call that talks to a remote; `ext` and other helpers run commands.
@@ -84,7 +85,7 @@ pub struct Git {
     program: PathBuf,
     environment: GitEnvironment,
     token: Option<(Secret, String)>,
-    report: Arc<dyn Report>,
+    report: Reporter,
     /// Whether the user's git configuration names an ssh command; asked once, and only for ssh.
     own_ssh: Arc<OnceLock<bool>>,
 }
@@ -125,15 +126,26 @@ impl Git {
                 .hint("install git 2.39 or newer, then check with `git --version`")
         })?;
         let token = environment.token.clone().map(|token| (token, environment.token_host.clone()));
-        Ok(Git { program, environment: environment.git.clone(), token, report, own_ssh: Arc::default() })
+        Ok(Git {
+            program,
+            environment: environment.git.clone(),
+            token,
+            report: Reporter::new(report),
+            own_ssh: Arc::default(),
+        })
     }
 
     pub fn program(&self) -> &Path {
         &self.program
     }
 
-    pub fn report(&self) -> &dyn Report {
-        self.report.as_ref()
+    pub fn report(&self) -> &Reporter {
+        &self.report
+    }
+
+    /// The same git, working for an assets repo and perhaps one manifest: reports say so.
+    pub fn about(&self, repo: &str, manifest: &str) -> Git {
+        Git { report: self.report.about(repo, manifest), ..self.clone() }
     }
 
     /// Whether a token was given and is for the host of `url`.
@@ -224,11 +236,13 @@ impl<'a> Call<'a> {
     pub fn run(&self) -> Result<Output> {
         interrupt::check()?;
         let command = self.display();
-        let started = Instant::now();
+        let (start, started) = (SystemTime::now(), Instant::now());
         let mut child = self.command().spawn().map_err(|e| self.git.cannot_start(&command, &e))?;
         let output = self.wait(&mut child, &command, started);
         let code = output.as_ref().ok().and_then(|output| output.code);
-        self.git.report.command(&command, started.elapsed(), code);
+        let bytes = output.as_ref().map_or(0, |output| output.received.max(output.stdout.len() as u64));
+        let kind = Work::Process { code };
+        self.git.report.ended(&Ended { what: &command, start, took: started.elapsed(), kind, bytes });
         output
     }
 
@@ -266,6 +280,7 @@ impl<'a> Call<'a> {
             stdin: Some(stdin),
             stdout: BufReader::with_capacity(1 << 16, stdout),
             command,
+            start: SystemTime::now(),
             started: Instant::now(),
             report: self.git.report.clone(),
         };
@@ -276,6 +291,7 @@ impl<'a> Call<'a> {
         let (done, finished) = mpsc::channel();
         let stdout = Arc::new(Mutex::new(Vec::new()));
         let stderr = Arc::new(Mutex::new(String::new()));
+        let received = Arc::new(AtomicU64::new(0));
         if let Some(mut pipe) = child.stdin.take() {
             let bytes = self.stdin.clone();
             // A git that fails early closes the pipe; its exit code and words tell why.
@@ -292,14 +308,14 @@ impl<'a> Call<'a> {
             });
         }
         if let Some(pipe) = child.stderr.take() {
-            let (into, report) = (stderr.clone(), self.git.report.clone());
+            let (into, report, received) = (stderr.clone(), self.git.report.clone(), received.clone());
             std::thread::spawn(move || {
                 let mut lines = Lines::default();
                 drain(pipe, |bytes| {
-                    lines.feed(bytes, |line| sort_line(line, report.as_ref(), &mut lock(&into)));
+                    lines.feed(bytes, |line| sort_line(line, &report, &mut lock(&into), &received));
                     let _ = done.send(Pipe::Bytes);
                 });
-                lines.finish(|line| sort_line(line, report.as_ref(), &mut lock(&into)));
+                lines.finish(|line| sort_line(line, &report, &mut lock(&into), &received));
                 let _ = done.send(Pipe::End);
             });
         }
@@ -314,6 +330,7 @@ impl<'a> Call<'a> {
             code: status.code(),
             stdout: std::mem::take(&mut lock(&stdout)),
             stderr: std::mem::take(&mut lock(&stderr)),
+            received: received.load(Ordering::Relaxed),
             command: command.to_string(),
         };
         Ok(output)
@@ -416,8 +433,9 @@ pub struct Session {
     stdin: Option<ChildStdin>,
     stdout: BufReader<ChildStdout>,
     command: String,
+    start: SystemTime,
     started: Instant,
-    report: Arc<dyn Report>,
+    report: Reporter,
 }
 
 impl Session {
@@ -447,7 +465,9 @@ impl Drop for Session {
             end_group(&mut self.child, false);
         }
         let code = self.child.wait().ok().and_then(|status| status.code());
-        self.report.command(&self.command, self.started.elapsed(), code);
+        let kind = Work::Process { code };
+        let took = self.started.elapsed();
+        self.report.ended(&Ended { what: &self.command, start: self.start, took, kind, bytes: 0 });
     }
 }
 

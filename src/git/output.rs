@@ -11,6 +11,8 @@ pub struct Output {
     pub stdout: Vec<u8>,
     /// The messages, without progress, safe to print.
     pub stderr: String,
+    /// Bytes that came from a remote, as git's progress told last.
+    pub received: u64,
     /// The command as a person would type it, without secrets.
     pub command: String,
 }

@@ -1,7 +1,9 @@
 //! What git writes to stderr while it runs: progress meters and messages, told apart.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use crate::names::printable;
-use crate::report::Report;
+use crate::report::Reporter;
 
 /// Splits stderr at `\n` and at the `\r` that git ends its progress with.
 #[derive(Default)]
@@ -26,10 +28,13 @@ impl Lines {
 }
 
 /// Progress goes to the report, everything else is kept for the error message.
-pub fn sort_line(line: &str, report: &dyn Report, messages: &mut String) {
+pub fn sort_line(line: &str, report: &Reporter, messages: &mut String, received: &AtomicU64) {
     let line = printable(line);
     let line = line.trim_end();
     if is_progress(line) {
+        if let Some(bytes) = received_bytes(line) {
+            received.store(bytes, Ordering::Relaxed);
+        }
         report.progress(line);
     } else if !line.is_empty() {
         messages.push_str(line);
@@ -47,6 +52,20 @@ fn is_progress(line: &str) -> bool {
     let counts = rest.trim_start().split_once(['%', ',', ' ']).map_or(rest.trim(), |(count, _)| count);
     (title.ends_with("objects") || title.ends_with("deltas") || title.ends_with("files"))
         && (counts.bytes().all(|b| b.is_ascii_digit()) && !counts.is_empty())
+}
+
+/// The bytes that a meter has counted: `Receiving objects:  45% (27/60), 1.20 MiB | 2.00 MiB/s`.
+fn received_bytes(line: &str) -> Option<u64> {
+    let (_, counted) = line.strip_prefix("Receiving objects:")?.split_once("), ")?;
+    let (number, rest) = counted.split_once(' ')?;
+    let unit = match rest.split([' ', ',']).next()? {
+        "bytes" => 1.0,
+        "KiB" => 1024.0,
+        "MiB" => 1024.0 * 1024.0,
+        "GiB" => 1024.0 * 1024.0 * 1024.0,
+        _ => return None,
+    };
+    Some((number.parse::<f64>().ok()? * unit) as u64)
 }
 
 #[cfg(test)]
@@ -74,6 +93,14 @@ mod tests {
         ] {
             assert!(!is_progress(line), "{line}");
         }
+    }
+
+    #[test]
+    fn bytes_of_a_meter() {
+        assert_eq!(received_bytes("Receiving objects:  45% (27/60), 1.50 KiB | 2.00 MiB/s"), Some(1536));
+        assert_eq!(received_bytes("Receiving objects: 100% (3/3), 250 bytes | 250.00 KiB/s, done."), Some(250));
+        assert_eq!(received_bytes("Receiving objects:  45% (27/60)"), None);
+        assert_eq!(received_bytes("remote: Counting objects: 100% (5/5), done."), None);
     }
 
     #[test]

@@ -162,14 +162,20 @@ impl Context {
 
     /// As [`Context::checkout`], for a caller that first fetches and then calls [`Context::vouch_for_git`].
     pub fn checkout_before_vouching(&self, manifest: &Manifest) -> Result<Checkout> {
-        let git = self.git()?;
+        let git = &self.git()?.about(manifest.repo_name(), &manifest.path);
         let url = manifest.assets_repo.url(code_repo_uses_ssh(&manifest.code_repo));
         let access = Access {
             offline: self.offline,
             limits: self.environment.limits,
             patience: Patience { holder: self.title.clone(), timeout: self.lock_timeout },
         };
-        let store = Store::at(&self.environment.cache_dir, &url, manifest.repo_name(), git, &access);
+        let store = Store::at(
+            &self.environment.cache_dir,
+            &url,
+            manifest.repo_name(),
+            &git.about(manifest.repo_name(), ""),
+            &access,
+        );
         Ok(Checkout::of(manifest, &self.assets_folder(manifest)?, &store, git))
     }
 

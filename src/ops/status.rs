@@ -13,6 +13,7 @@ use crate::git::parse::Change;
 use crate::interrupt;
 use crate::manifest::{Form, Manifest};
 use crate::names::{Oid, RefName, RepoPath};
+use crate::report::Subject;
 use crate::store::checkout::{self, Checkout};
 use crate::store::composite::Slices;
 use crate::store::journal::{self, Journal};
@@ -98,7 +99,8 @@ pub fn status(context: &Context, manifests: &[Manifest]) -> Result<Vec<Status>> 
         looks.push((Look { checkout: context.checkout(manifests[0])?, manifests }, indexes));
     }
     if !looks.is_empty() {
-        context.report.phase(&format!("looking at {}", checkouts(looks.len())));
+        let what = format!("looking at {}", checkouts(looks.len()));
+        context.report.phase(&Subject::default(), &what);
     }
     let next = AtomicUsize::new(0);
     let work = || {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::error::{AtPath, Error, Kind, Result};
 use crate::git::exec::sleep;
 use crate::names::printable;
-use crate::report::Report;
+use crate::report::Reporter;
 
 /// How a lock is waited for.
 #[derive(Clone, Debug)]
@@ -34,7 +34,7 @@ impl Lock {
     ///
     /// # Errors
     /// When the file cannot be made, the wait is too long, or the user interrupts it.
-    pub fn take(path: &Path, patience: &Patience, report: &dyn Report) -> Result<Lock> {
+    pub fn take(path: &Path, patience: &Patience, report: &Reporter) -> Result<Lock> {
         let open = || OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path);
         let mut file = open().at("create", path)?;
         let started = Instant::now();
@@ -165,13 +165,11 @@ pub fn remove_unfinished_packs(store: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ui::progress::{Mode, Progress};
+    use std::sync::Arc;
 
-    struct Silent;
-    impl Report for Silent {
-        fn phase(&self, _: &str) {}
-        fn progress(&self, _: &str) {}
-        fn command(&self, _: &str, _: Duration, _: Option<i32>) {}
-        fn note(&self, _: &str) {}
+    fn silent() -> Reporter {
+        Reporter::new(Arc::new(Progress::new(Mode::Silent, true, 0)))
     }
 
     #[test]
@@ -179,12 +177,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lock");
         let patience = |holder: &str, ms| Patience { holder: holder.into(), timeout: Some(Duration::from_millis(ms)) };
-        let first = Lock::take(&path, &patience("assets restore a", 0), &Silent).unwrap();
-        let refused = Lock::take(&path, &patience("assets restore b", 30), &Silent).unwrap_err();
+        let first = Lock::take(&path, &patience("assets restore a", 0), &silent()).unwrap();
+        let refused = Lock::take(&path, &patience("assets restore b", 30), &silent()).unwrap_err();
         assert_eq!(refused.kind, Kind::Transient);
         assert!(refused.message.contains("`assets restore a`"), "{}", refused.message);
         drop(first);
-        Lock::take(&path, &patience("assets restore b", 0), &Silent).unwrap();
+        Lock::take(&path, &patience("assets restore b", 0), &silent()).unwrap();
     }
 
     #[cfg(unix)]
@@ -194,7 +192,7 @@ mod tests {
         let path = dir.path().join("lock");
         assert_eq!(holder_of(&path), None);
         let title = format!("assets restore a (process {})", std::process::id());
-        let lock = Lock::take(&path, &Patience { holder: title.clone(), timeout: None }, &Silent).unwrap();
+        let lock = Lock::take(&path, &Patience { holder: title.clone(), timeout: None }, &silent()).unwrap();
         assert_eq!(holder_of(&path), Some(title));
         drop(lock);
         assert_eq!(holder_of(&path), None);

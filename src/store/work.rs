@@ -89,6 +89,7 @@ impl Work<'_> {
         };
         let lacking = self.fetch_commits(&mut objects, lacking)?;
         self.fetch_blobs(&mut objects, lacking)?;
+        store.repo.git.report().phase("");
         for index in self.still_open() {
             let error = Error::failed(format!("`{}` did not send all of {}", store.name, self.wants[index].pin));
             self.tell(index, Err(error));

@@ -1,28 +1,29 @@
-//! Progress on stderr for whatever takes longer than a moment: one line that moves on a terminal, now and then a plain
-//! line elsewhere.
+//! Progress on stderr for whatever takes longer than a moment: on a terminal a few lines that move, one for each assets
+//! repo and one that counts packages; elsewhere now and then plain lines.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use console::Term;
+use console::{Term, measure_text_width, truncate_str};
 
 use crate::names::printable;
-use crate::report::Report;
+use crate::report::{Ended, Report, Subject, Work};
 
 /// What shorter work never shows.
 const FIRST_LINE: Duration = Duration::from_millis(700);
 /// How often a plain line says that it goes on.
 const NEXT_LINE: Duration = Duration::from_secs(10);
-/// How often the moving line moves.
+/// How often the moving lines move.
 const FRAME: Duration = Duration::from_millis(100);
 
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     Silent,
-    /// A line that moves.
+    /// Lines that move.
     Bar,
     /// Plain lines.
     Lines,
@@ -43,11 +44,20 @@ struct Shared {
     wake: Condvar,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct State {
-    phase: String,
-    detail: String,
+    repos: BTreeMap<String, RepoState>,
+    /// Packages that are done, all packages, files of those that are done.
+    count: Option<(usize, usize, usize)>,
     stopping: bool,
+}
+
+/// What is done for one assets repo. Downloading and writing go on at the same time: the download is what one waits for.
+#[derive(Clone, Default)]
+struct RepoState {
+    download: String,
+    meter: String,
+    checkout: String,
 }
 
 impl Progress {
@@ -55,37 +65,23 @@ impl Progress {
         Progress { shared: Arc::default(), thread: Mutex::new(None), mode, quiet, verbose }
     }
 
-    /// Clears the moving line, so that something else can be printed. The next phase shows it again.
+    /// Clears the moving lines, so that something else can be printed. The next phase shows them again.
     pub fn stop(&self) {
-        let thread = lock(&self.thread).take();
-        if let Some(thread) = thread {
+        self.pause();
+        *lock(&self.shared.state) = State::default();
+    }
+
+    fn pause(&self) {
+        let mut thread = lock(&self.thread);
+        if let Some(thread) = thread.take() {
             lock(&self.shared.state).stopping = true;
             self.shared.wake.notify_all();
             let _ = thread.join();
-            *lock(&self.shared.state) = State::default();
+            lock(&self.shared.state).stopping = false;
         }
     }
 
-    fn print(&self, line: &str) {
-        let phase = std::mem::take(&mut lock(&self.shared.state).phase);
-        self.stop();
-        let _ = writeln!(std::io::stderr(), "{line}");
-        if !phase.is_empty() {
-            self.phase(&phase);
-        }
-    }
-}
-
-impl Report for Progress {
-    fn phase(&self, what: &str) {
-        if self.mode == Mode::Silent {
-            return;
-        }
-        {
-            let mut state = lock(&self.shared.state);
-            state.phase = printable(what);
-            state.detail.clear();
-        }
+    fn start(&self) {
         let mut thread = lock(&self.thread);
         if thread.is_none() {
             let (shared, mode) = (self.shared.clone(), self.mode);
@@ -93,16 +89,54 @@ impl Report for Progress {
         }
     }
 
-    fn progress(&self, line: &str) {
-        lock(&self.shared.state).detail = line.strip_prefix("remote: ").unwrap_or(line).trim().to_string();
+    fn print(&self, line: &str) {
+        let is_shown = lock(&self.thread).is_some();
+        self.pause();
+        let _ = writeln!(std::io::stderr(), "{line}");
+        if is_shown {
+            self.start();
+        }
+    }
+}
+
+impl Report for Progress {
+    fn phase(&self, about: &Subject, what: &str) {
+        if self.mode == Mode::Silent {
+            return;
+        }
+        {
+            let mut state = lock(&self.shared.state);
+            let repo = state.repos.entry(about.repo.to_string()).or_default();
+            if about.manifest.is_empty() {
+                repo.meter.clear();
+                repo.download = printable(what);
+            } else {
+                repo.checkout = printable(what);
+            }
+        }
+        self.start();
     }
 
-    fn command(&self, command: &str, took: Duration, code: Option<i32>) {
+    fn progress(&self, about: &Subject, line: &str) {
+        if let Some(repo) = lock(&self.shared.state).repos.get_mut(&*about.repo) {
+            repo.meter = line.strip_prefix("remote: ").unwrap_or(line).trim().to_string();
+        }
+    }
+
+    fn count(&self, done: usize, all: usize, files: usize) {
+        if all > 1 {
+            lock(&self.shared.state).count = Some((done, all, files));
+        }
+    }
+
+    fn ended(&self, _: &Subject, ended: &Ended) {
+        let Work::Process { code } = ended.kind else { return };
+        let (command, seconds) = (ended.what, ended.took.as_secs_f32());
         match (self.verbose, code) {
             (0, _) => {}
             (1, _) => self.print(&format!("+ {command}")),
-            (_, Some(code)) => self.print(&format!("+ {command}  [{code}, {:.3} s]", took.as_secs_f32())),
-            (_, None) => self.print(&format!("+ {command}  [ended by a signal, {:.3} s]", took.as_secs_f32())),
+            (_, Some(code)) => self.print(&format!("+ {command}  [{code}, {seconds:.3} s]")),
+            (_, None) => self.print(&format!("+ {command}  [ended by a signal, {seconds:.3} s]")),
         }
     }
 
@@ -119,25 +153,61 @@ impl Drop for Progress {
     }
 }
 
+impl State {
+    /// What there is to say, in lines of at most so many columns. More repos than fit a glance are counted.
+    fn lines(&self, columns: usize) -> Vec<String> {
+        const MOST: usize = 6;
+        let working: Vec<&RepoState> = self.repos.values().filter(|repo| !repo.is_done()).collect();
+        let mut lines: Vec<String> = working.iter().take(MOST).map(|repo| repo.line(columns)).collect();
+        if working.len() > MOST {
+            lines.push(format!("and {} more", working.len() - MOST));
+        }
+        if let Some((done, all, files)) = self.count {
+            lines.push(cut(&format!("{done} of {all} packages, {files} files"), columns));
+        }
+        lines
+    }
+}
+
+impl RepoState {
+    fn is_done(&self) -> bool {
+        self.download.is_empty() && self.checkout.is_empty()
+    }
+
+    /// The name of a repo may be long: what moves is kept whole and the rest is cut.
+    fn line(&self, columns: usize) -> String {
+        if self.download.is_empty() {
+            return cut(&self.checkout, columns);
+        }
+        if self.meter.is_empty() {
+            return cut(&self.download, columns);
+        }
+        let meter = cut(&self.meter, columns);
+        let left = columns.saturating_sub(measure_text_width(&meter) + 2);
+        if left < 12 { meter } else { format!("{}: {meter}", cut(&self.download, left)) }
+    }
+}
+
+fn cut(text: &str, columns: usize) -> String {
+    truncate_str(text, columns, "…").into_owned()
+}
+
 fn show(shared: &Shared, mode: Mode) {
     let started = Instant::now();
     let mut next = FIRST_LINE;
-    let mut line = MovingLine::new();
+    let mut block = MovingBlock::new();
     let mut state = lock(&shared.state);
     while !state.stopping {
         if started.elapsed() >= next {
-            let text = if state.detail.is_empty() {
-                state.phase.clone()
-            } else {
-                format!("{}: {}", state.phase, state.detail)
-            };
             match mode {
                 Mode::Bar => {
-                    line.show(&text);
+                    block.show(&state);
                     next += FRAME;
                 }
                 Mode::Lines => {
-                    let _ = writeln!(std::io::stderr(), "{text} ({} s)", started.elapsed().as_secs());
+                    for line in state.lines(usize::MAX) {
+                        let _ = writeln!(std::io::stderr(), "{line} ({} s)", started.elapsed().as_secs());
+                    }
                     next += NEXT_LINE;
                 }
                 Mode::Silent => {}
@@ -149,39 +219,87 @@ fn show(shared: &Shared, mode: Mode) {
             Err(poisoned) => poisoned.into_inner().0,
         };
     }
-    line.clear();
+    drop(state);
+    block.clear();
 }
 
-/// One line that is written again and again. (Of a progress library nothing else would be used, and it would make every
+/// Lines that are written again and again. (Of a progress library nothing else would be used, and it would make every
 /// start of the program slower by the mathematics that it links.)
-struct MovingLine {
+struct MovingBlock {
     term: Term,
     frame: usize,
+    /// Lines on the screen; the cursor is at the end of the last.
+    lines: usize,
 }
 
-impl MovingLine {
-    fn new() -> MovingLine {
-        MovingLine { term: Term::buffered_stderr(), frame: 0 }
+impl MovingBlock {
+    fn new() -> MovingBlock {
+        MovingBlock { term: Term::buffered_stderr(), frame: 0, lines: 0 }
     }
 
-    fn show(&mut self, text: &str) {
+    fn show(&mut self, state: &State) {
         const FRAMES: &[char] = &['|', '/', '-', '\\'];
         // Never as wide as the terminal: a line that wraps could not be cleared.
-        let width = usize::from(self.term.size().1).saturating_sub(4);
-        let text: String = text.chars().take(width).collect();
+        let lines = state.lines(usize::from(self.term.size().1).saturating_sub(4));
         let spinner = FRAMES[self.frame % FRAMES.len()];
         self.frame += 1;
-        let _ = self.term.clear_line().and_then(|()| self.term.write_str(&format!("{spinner} {text}")));
-        let _ = self.term.flush();
+        self.take_back();
+        let text: Vec<String> = lines.iter().map(|line| format!("{spinner} {line}")).collect();
+        let _ = self.term.write_str(&text.join("\n")).and_then(|()| self.term.flush());
+        self.lines = lines.len();
+    }
+
+    fn take_back(&mut self) {
+        if self.lines > 0 {
+            let _ = self.term.clear_line();
+            let _ = self.term.clear_last_lines(self.lines - 1);
+        }
+        self.lines = 0;
     }
 
     fn clear(&mut self) {
-        if self.frame > 0 {
-            let _ = self.term.clear_line().and_then(|()| self.term.flush());
-        }
+        self.take_back();
+        let _ = self.term.flush();
     }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_moves_is_kept_whole_and_the_rest_is_cut() {
+        let repo = RepoState {
+            download: "fetching from `Azure/azure-sdk-assets-with-a-long-name`".into(),
+            meter: "Receiving objects:  45% (27/60), 1.20 MiB | 2.00 MiB/s".into(),
+            checkout: String::new(),
+        };
+        let mut state = State { count: Some((3, 200, 180)), ..State::default() };
+        state.repos.insert("Azure/x".into(), repo);
+        assert_eq!(
+            state.lines(76),
+            [
+                "fetching from `Azur…: Receiving objects:  45% (27/60), 1.20 MiB | 2.00 MiB/s",
+                "3 of 200 packages, 180 files"
+            ]
+        );
+        assert_eq!(state.lines(60)[0], "Receiving objects:  45% (27/60), 1.20 MiB | 2.00 MiB/s");
+        assert!(state.lines(20).iter().all(|line| measure_text_width(line) <= 20));
+        assert!(state.lines(usize::MAX)[0].starts_with("fetching from `Azure/azure-sdk-assets-with-a-long-name`: Rec"));
+    }
+
+    #[test]
+    fn a_repo_that_is_done_says_nothing_and_many_are_counted() {
+        let mut state = State::default();
+        for number in 0..9 {
+            let download = if number == 0 { String::new() } else { format!("fetching {number}") };
+            state.repos.insert(number.to_string(), RepoState { download, ..RepoState::default() });
+        }
+        assert_eq!(state.lines(80).len(), 7);
+        assert_eq!(state.lines(80)[6], "and 2 more");
+    }
 }

@@ -164,12 +164,14 @@ fn json_of_every_command() {
     let world = World::new();
     let (repo, code) = fresh(&world);
     let first = code.pin("sdk/a", "SHA");
-    let results = document(&code, ["restore", "sdk/a"], "restore", 0);
+    let mut results = document(&code, ["restore", "sdk/a"], "restore", 0);
+    let took = results[0].as_object_mut().and_then(|item| item.remove("milliseconds")).unwrap();
+    assert!(took["fetch"].is_u64() && took["checkout"].is_u64(), "{took}");
     let root = code.only_checkout().join("recordings").to_string_lossy().into_owned();
     let manifest = "sdk/a/assets.json";
     assert_eq!(
         results,
-        json!([{"manifest": manifest, "state": "restored", "root": root, "commit": first, "before": null, "put_aside": []}])
+        json!([{"manifest": manifest, "state": "restored", "root": root, "commit": first, "before": null, "put_aside": [], "files": 1, "bytes": 4}])
     );
     let results = document(&code, ["restore", "sdk/a"], "restore", 0);
     assert_eq!(results[0]["state"], "unchanged");

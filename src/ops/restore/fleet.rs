@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::Policy;
 use super::group::{Answers, Arrived, Group};
+use super::{Answer, Policy};
 use crate::manifest::Manifest;
-use crate::ops::Context;
+use crate::ops::{Context, Outcome};
 use crate::store::checkout;
 
 /// Shows the slices of the manifests at `open`. Those of one checkout are shown by one thread at a time, as many
@@ -23,7 +23,14 @@ pub fn run(context: &Context, manifests: &[Manifest], open: &[usize], policy: Po
     }
     yard.downloads = stores.len();
     let workers = context.jobs.clamp(1, groups.len().max(1));
-    let fleet = Fleet { context, groups, yard: Mutex::new(yard), wake: Condvar::new(), started: Instant::now() };
+    let fleet = Fleet {
+        context,
+        groups,
+        yard: Mutex::new(yard),
+        wake: Condvar::new(),
+        all: open.len(),
+        started: Instant::now(),
+    };
     std::thread::scope(|scope| {
         for numbers in stores.into_values() {
             let fleet = &fleet;
@@ -67,6 +74,8 @@ struct Fleet<'a> {
     yard: Mutex<Yard>,
     /// Something in the yard has changed.
     wake: Condvar,
+    /// How many slices there are.
+    all: usize,
     started: Instant,
 }
 
@@ -80,6 +89,15 @@ struct Yard {
     /// Downloads that have not ended.
     downloads: usize,
     answers: Answers,
+    /// Files that the answers tell of.
+    files: usize,
+}
+
+fn files_of(answer: &Answer) -> usize {
+    match answer {
+        Ok(Outcome::Done(restored)) => restored.work.files,
+        _ => 0,
+    }
 }
 
 impl Fleet<'_> {
@@ -135,7 +153,9 @@ impl Fleet<'_> {
             let answers = self.groups[number].show(arrived);
             let mut yard = self.yard();
             yard.busy.remove(&number);
+            yard.files += answers.iter().map(|(_, answer)| files_of(answer)).sum::<usize>();
             yard.answers.extend(answers);
+            self.context.report.count(yard.answers.len(), self.all, yard.files);
             self.wake.notify_all();
         }
     }

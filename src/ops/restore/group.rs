@@ -1,7 +1,7 @@
 //! The manifests of one checkout: what they want, and showing it when it is there.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::{Answer, Policy, Restored, Work, decide, make_slice_folder};
 use crate::error::{Error, Result};
@@ -13,6 +13,7 @@ use crate::ops::apply::{self, Transition};
 use crate::ops::enter::{enter, head_for, pending_of_each, shown_pin};
 use crate::ops::plan::{OnPending, Seen, Step};
 use crate::ops::{Context, Outcome, breadcrumb, join, stash};
+use crate::report::{self, Ended};
 use crate::store::checkout::{self, Checkout};
 use crate::store::composite::Slices;
 use crate::store::listing::{self, Listing};
@@ -55,7 +56,10 @@ impl<'a> Group<'a> {
         policy: Policy,
     ) -> Result<Group<'a>> {
         let first = indexes.first().map(|&index| &manifests[index]).ok_or_else(|| Error::failed("no manifest"))?;
-        let checkout = context.checkout_before_vouching(first)?;
+        let mut checkout = context.checkout_before_vouching(first)?;
+        if indexes.len() > 1 {
+            checkout.repo.git = checkout.repo.git.about(first.repo_name(), "several");
+        }
         Ok(Group { context, manifests, indexes, policy, checkout })
     }
 
@@ -123,6 +127,18 @@ impl<'a> Group<'a> {
             answers.push((target.arrived.index, self.done(target, started).map(Outcome::Done)));
         }
         Ok(())
+    }
+
+    /// Reports the phases of a slice that is shown now.
+    fn tell(&self, manifest: &Manifest, work: &Work) {
+        let report = self.checkout.repo.git.report().about(manifest.repo_name(), &manifest.path);
+        let now = SystemTime::now();
+        for (what, before, took) in
+            [("fetch", work.checkout + work.fetch, work.fetch), ("checkout", work.checkout, work.checkout)]
+        {
+            let start = now.checked_sub(before).unwrap_or(now);
+            report.ended(&Ended { what, start, took, kind: report::Work::Phase, bytes: work.bytes });
+        }
     }
 
     /// Refuses what will be refused anyway before anything is downloaded.
@@ -229,6 +245,13 @@ impl<'a> Group<'a> {
         let manifest = &self.manifests[index];
         breadcrumb::write(&self.checkout.folder, manifest)?;
         make_slice_folder(&self.checkout.dir, &manifest.slice)?;
+        let work = Work {
+            files: ready.listing.files.len(),
+            bytes: ready.listing.files.iter().map(|file| file.size).sum(),
+            fetch: after,
+            checkout: started.elapsed(),
+        };
+        self.tell(manifest, &work);
         Ok(Restored {
             root: join(&self.checkout.dir, manifest.prefix.as_str()),
             changed: !target.steps.is_empty(),
@@ -236,12 +259,7 @@ impl<'a> Group<'a> {
             put_aside: if target.steps.contains(&Step::SetAside) { target.pending } else { Vec::new() },
             before: target.before,
             commit: Some(ready.commit),
-            work: Work {
-                files: ready.listing.files.len(),
-                bytes: ready.listing.files.iter().map(|file| file.size).sum(),
-                fetch: after,
-                checkout: started.elapsed(),
-            },
+            work,
         })
     }
 
