@@ -167,8 +167,12 @@ impl<'a> Lab<'a> {
         let mut race = Race::start(title, scope.runs);
         for &rtt in &scope.rtts {
             let counted = contenders.iter().map(|contender| {
-                eprintln!("{title}: {}, {rtt} ms", contender.name);
-                self.count(contender, rtt)
+                // The table is printed at its end; whoever waits for it, or interrupts it, sees how far it is.
+                eprint!("{title}: {}, {rtt} ms: ", contender.name);
+                let start = Instant::now();
+                let row = self.count(contender, rtt);
+                eprintln!("counted in {:.1} s", start.elapsed().as_secs_f64());
+                row
             });
             let mut rows: Vec<Result<Row, Failure>> = counted.collect();
             for _ in 0..scope.runs {
