@@ -1,14 +1,16 @@
-//! The server, the environment and the stopwatch: measures contenders in turn and prints what they took.
+//! The server, the environment and the stopwatch: measures contenders in turn.
 
-use crate::Flags;
-use crate::repos::{self, Repo, copy_tree};
-use crate::server::{GitServer, Latency, LatencyProxy, Options, Totals};
+use crate::repos::{self, Kind, Repo, Size, copy_tree};
+use crate::server::{GitServer, Latency, LatencyProxy, Options};
+use crate::table::{Counts, Race, Row};
+use crate::{Flags, Scope, memory};
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::Instant;
 
 /// What a step fails with: a text for the reader.
@@ -25,65 +27,76 @@ pub struct Run<'a> {
 }
 
 /// What a contender is compared as.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Role {
     Ours,
+    /// Ours where the store has everything already.
+    Again,
     Today,
-    Bare,
     Limit,
+    Other,
 }
 
 type Step<'a> = Box<dyn Fn() -> Result<(), Failure> + 'a>;
 type TimedStep<'a> = Box<dyn Fn(&Run) -> Result<(), Failure> + 'a>;
 
-/// One thing that is measured: `run` is timed, `prepare` and `check` are not.
+/// One thing that is measured: `run` and the sample are timed, `prepare` and `check` are not.
 pub struct Contender<'a> {
-    pub name: &'static str,
+    pub name: String,
     pub role: Role,
     pub prepare: Step<'a>,
     pub run: TimedStep<'a>,
+    pub sample: Option<Sample<'a>>,
     pub check: Step<'a>,
 }
 
-/// A row of the table.
-struct Row {
-    seconds: Vec<f64>,
-    totals: Totals,
-    started: usize,
-    processes: usize,
+/// What takes too long to be done for all: it is done once, for some of them after `run`, and counts for all.
+pub struct Sample<'a> {
+    pub times: f64,
+    pub run: TimedStep<'a>,
 }
 
-/// The repos, their server, and a folder for everything else.
+impl<'a> Contender<'a> {
+    /// Something that needs no preparation, no check and no sample; give it what it needs instead.
+    pub fn new(name: impl Into<String>, run: impl Fn(&Run) -> Result<(), Failure> + 'a) -> Self {
+        Self {
+            name: name.into(),
+            role: Role::Other,
+            prepare: Box::new(|| Ok(())),
+            run: Box::new(run),
+            sample: None,
+            check: Box::new(|| Ok(())),
+        }
+    }
+}
+
+/// The server, and a folder for everything.
 pub struct Lab<'a> {
     pub flags: &'a Flags,
-    pub repos: Vec<Repo>,
     pub server: GitServer,
     proxies: HashMap<u64, LatencyProxy>,
+    /// Where repos that were made are kept.
+    cache: PathBuf,
     dir: tempfile::TempDir,
+    /// The most memory that the program under test had in the last watched run.
+    peak: Cell<Option<u64>>,
 }
 
 impl<'a> Lab<'a> {
-    /// Makes the repos unless they were made before, and serves a copy of them.
+    /// Starts a server without repos.
     pub fn start(flags: &'a Flags) -> Result<Self, Failure> {
         let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-repos");
         fs::create_dir_all(&cache)?;
-        let (made, mut repos) = repos::make(&cache, flags.size)?;
-        // A push changes its repo, so what was made is copied.
         let dir = tempfile::tempdir_in(&cache)?;
         let root = dir.path().join("root");
         fs::create_dir_all(root.join("static"))?;
-        for repo in &mut repos {
-            let path = root.join(repo.path.strip_prefix(&made)?);
-            copy_tree(&repo.path, &path)?;
-            repo.path = path;
-        }
         let server = GitServer::start(&root, Options::default());
-        let slow = flags.rtts.iter().filter(|&&rtt| rtt > 0);
+        let rtts = || flags.single.rtts.iter().chain(&flags.fleet.rtts);
         let proxy = |&rtt: &u64| (rtt, LatencyProxy::start(server.port(), Latency::https(rtt, flags.mbit)));
-        let proxies = slow.map(proxy).collect();
-        let lab = Self { flags, repos, server, proxies, dir };
+        let proxies = rtts().filter(|&&rtt| rtt > 0).map(proxy).collect();
+        let lab = Self { flags, server, proxies, cache, dir, peak: Cell::default() };
         fs::create_dir(lab.path("home"))?;
-        for &rtt in flags.rtts.iter().chain([&0]) {
+        for &rtt in rtts().chain([&0]) {
             let config = format!(
                 "[user]\n\tname = bench\n\temail = bench@example.com\n[init]\n\tdefaultBranch = main\n\
                  [url \"http://127.0.0.1:{}/\"]\n\tinsteadOf = https://github.com/\n",
@@ -92,10 +105,21 @@ impl<'a> Lab<'a> {
             fs::write(lab.path(&format!("gitconfig-{rtt}")), config)?;
         }
         let git = execute(Command::new("git").arg("--version"))?;
-        let (git, size, runs) = (git.trim(), &flags.size, flags.runs);
-        println!("{git}; {} packages of {} files; median of {runs} runs;", size.packages, size.files);
+        let cores = std::thread::available_parallelism().map_or(0, usize::from);
+        println!("{}, {cores} cores;", git.trim());
         println!("with a delay: {} Mbit/s, and a new connection costs two round trips more", flags.mbit);
         Ok(lab)
+    }
+
+    /// Serves a repo, which is made unless it was made before. A push changes it, so a copy is served.
+    pub fn repo(&self, kind: Kind, size: Size) -> Result<Repo, Failure> {
+        let mut repo = repos::make(&self.cache, kind, size)?;
+        let served = self.path("root").join(format!("{}.git", repo.name));
+        if !served.is_dir() {
+            copy_tree(&repo.path, &served)?;
+        }
+        repo.path = served;
+        Ok(repo)
     }
 
     /// A path in the lab's own folder.
@@ -123,9 +147,14 @@ impl<'a> Lab<'a> {
         command
     }
 
-    /// Runs the program under test in the code repo.
-    pub fn assets(&self, run: &Run, args: &[&str]) -> Result<(), Failure> {
-        execute(&mut self.command(run, &self.path("code"), &self.flags.binary, args)).map(drop)
+    /// Runs the program under test in a code repo.
+    pub fn assets(&self, run: &Run, code: &Path, args: &[&str]) -> Result<(), Failure> {
+        let mut command = self.command(run, code, &self.flags.binary, args);
+        if run.trace.is_some() {
+            self.peak.set(memory::peak(&mut command)?);
+            return Ok(());
+        }
+        execute(&mut command).map(drop)
     }
 
     /// Runs git with arguments that hold no spaces themselves; the answer is what it printed.
@@ -133,68 +162,86 @@ impl<'a> Lab<'a> {
         execute(&mut self.command(run, dir, "git", &line.split(' ').collect::<Vec<_>>()))
     }
 
-    /// Measures `contenders` in turn at each round trip time and prints a table; the answer is how many failed.
-    pub fn race(&self, title: &str, contenders: &[Contender]) -> Result<usize, Failure> {
-        let mut failed = 0;
-        println!("\n### {title}\n");
-        println!("| | rtt | seconds | min-max | x limit | x today | requests | connections | git | MB down |");
-        println!("|---|---|---|---|---|---|---|---|---|---|");
-        for &rtt in &self.flags.rtts {
-            let counted = contenders.iter().map(|contender| self.count(contender, rtt));
+    /// Measures `contenders` in turn at each round trip time and prints a table.
+    pub fn race(&self, scope: &Scope, title: &str, contenders: &[Contender]) -> Race {
+        let mut race = Race::start(title, scope.runs);
+        for &rtt in &scope.rtts {
+            let counted = contenders.iter().map(|contender| {
+                // The table is printed at its end; whoever waits for it, or interrupts it, sees how far it is.
+                eprint!("{title}: {}, {rtt} ms: ", contender.name);
+                let start = Instant::now();
+                let row = self.count(contender, rtt);
+                eprintln!("counted in {:.1} s", start.elapsed().as_secs_f64());
+                row
+            });
             let mut rows: Vec<Result<Row, Failure>> = counted.collect();
-            for _ in 0..self.flags.runs {
+            for _ in 0..scope.runs {
                 for (contender, row) in contenders.iter().zip(&mut rows) {
-                    let Ok(counted) = row else { continue };
-                    match self.once(contender, Run { rtt, trace: None }) {
+                    let (Ok(counted), None) = (&mut *row, &contender.sample) else { continue };
+                    match self.once(contender, rtt) {
                         Ok(seconds) => counted.seconds.push(seconds),
                         Err(failure) => *row = Err(failure),
                     }
                 }
             }
-            let reference = |role| {
-                let found = contenders.iter().zip(&rows).find(|(contender, _)| contender.role == role);
-                found.and_then(|(_, row)| row.as_ref().ok()).map(|row| median(&row.seconds))
-            };
-            let (limit, today) = (reference(Role::Limit), reference(Role::Today));
-            for (contender, row) in contenders.iter().zip(&rows) {
-                match row {
-                    Ok(row) => row.print(contender.name, rtt, limit, today),
-                    Err(failure) => {
-                        failed += 1;
-                        println!("| {} | {rtt} | failed | | | | | | | |", contender.name);
-                        eprintln!("{}: {failure}", contender.name);
-                    }
-                }
-            }
+            race.print(rtt, contenders, rows);
         }
-        Ok(failed)
+        race
     }
 
-    /// One run for the numbers of requests and processes; its time does not count.
+    /// One run for the numbers of requests and processes; its time counts only for a sample.
     fn count(&self, contender: &Contender, rtt: u64) -> Result<Row, Failure> {
         let trace = tempfile::tempdir_in(self.dir.path())?;
-        self.once(contender, Run { rtt, trace: Some(trace.path()) })?;
-        let totals = self.server.totals();
+        let run = Run { rtt, trace: Some(trace.path()) };
+        self.peak.set(None);
+        (contender.prepare)()?;
+        let seconds = self.time(&contender.run, run)?;
+        let counts = self.counts(contender, trace.path())?;
+        let mut row = Row { seconds: Vec::new(), counts, peak: self.peak.get() };
+        if let Some(sample) = &contender.sample {
+            let trace = tempfile::tempdir_in(self.dir.path())?;
+            let sampled = self.time(&sample.run, Run { rtt, trace: Some(trace.path()) })?;
+            row.seconds.push(seconds + sampled * sample.times);
+            row.counts.add(&self.counts(contender, trace.path())?, sample.times);
+        }
+        (contender.check)()?;
+        Ok(row)
+    }
+
+    /// One run for its time.
+    fn once(&self, contender: &Contender, rtt: u64) -> Result<f64, Failure> {
+        (contender.prepare)()?;
+        let seconds = self.time(&contender.run, Run { rtt, trace: None })?;
+        (contender.check)()?;
+        Ok(seconds)
+    }
+
+    fn time(&self, step: &TimedStep, run: Run) -> Result<f64, Failure> {
+        // What the preparation wrote shall not slow the syncs of the run.
+        let _ = Command::new("sync").status();
+        self.server.reset_log();
+        let start = Instant::now();
+        step(&run)?;
+        Ok(start.elapsed().as_secs_f64())
+    }
+
+    /// What the server and the traces tell about the last step.
+    fn counts(&self, contender: &Contender, trace: &Path) -> Result<Counts, Failure> {
         if self.flags.log {
             for request in self.server.requests() {
                 let (line, up, down) = (request.line(), request.request_bytes, request.response_bytes);
                 eprintln!("{}: {line} up {up} down {down}", contender.name);
             }
         }
-        let (started, processes) = count_traces(trace.path())?;
-        Ok(Row { seconds: Vec::new(), totals, started, processes })
-    }
-
-    fn once(&self, contender: &Contender, run: Run) -> Result<f64, Failure> {
-        (contender.prepare)()?;
-        // What the preparation wrote shall not slow the syncs of the run.
-        let _ = Command::new("sync").status();
-        self.server.reset_log();
-        let start = Instant::now();
-        (contender.run)(&run)?;
-        let seconds = start.elapsed().as_secs_f64();
-        (contender.check)()?;
-        Ok(seconds)
+        let (started, processes) = count_traces(trace)?;
+        let totals = self.server.totals();
+        Ok(Counts {
+            requests: totals.requests as f64,
+            connections: totals.connections as f64,
+            bytes_down: totals.bytes_down as f64,
+            started: started as f64,
+            processes: processes as f64,
+        })
     }
 
     /// How many programs a command starts, itself included, if `strace` can tell.
@@ -208,36 +255,17 @@ impl<'a> Lab<'a> {
     }
 }
 
-impl Row {
-    fn print(&self, name: &str, rtt: u64, limit: Option<f64>, today: Option<f64>) {
-        let middle = median(&self.seconds);
-        let least = self.seconds.iter().copied().fold(f64::INFINITY, f64::min);
-        let most = self.seconds.iter().copied().fold(0.0, f64::max);
-        let ratio = |to: Option<f64>| to.map_or("-".to_owned(), |seconds| format!("{:.2}", middle / seconds));
-        let Totals { requests, connections, bytes_down, .. } = self.totals;
-        println!(
-            "| {name} | {rtt} | {middle:.3} | {least:.3}-{most:.3} | {} | {} | {requests} | {connections} | {} / {} | {:.3} |",
-            ratio(limit),
-            ratio(today),
-            self.started,
-            self.processes,
-            bytes_down as f64 / 1e6
-        );
-    }
-}
-
-/// The value in the middle.
-pub fn median(values: &[f64]) -> f64 {
-    let mut values = values.to_vec();
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
 /// Runs a command to its end; the answer is what it printed.
 pub fn execute(command: &mut Command) -> Result<String, Failure> {
+    let output = command.output();
+    finished(command, output)
+}
+
+/// What a command that has ended printed, if it succeeded.
+pub fn finished(command: &Command, output: io::Result<Output>) -> Result<String, Failure> {
     let words: Vec<_> = [command.get_program()].into_iter().chain(command.get_args()).collect();
     let line = words.join(OsStr::new(" ")).display().to_string();
-    let output = command.output().map_err(|error| format!("`{line}`: {error}"))?;
+    let output = output.map_err(|error| format!("`{line}`: {error}"))?;
     if !output.status.success() {
         let message = String::from_utf8_lossy(&output.stderr);
         return Err(format!("`{line}`: {}\n{}", output.status, message.trim_end()).into());

@@ -1,32 +1,41 @@
 //! Makes assets repos of realistic shape with `git fast-import`; the same parameters give the same commits.
 
+use crate::text::Text;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Instant;
 
-/// How large the repos are.
+/// How large a repo is.
 #[derive(Clone, Copy)]
 pub struct Size {
     pub packages: usize,
     pub files: usize,
     /// Mean size of a recording.
     pub bytes: usize,
-    /// Pushes per package; each after the first rewrites a tenth of the files.
+    /// Pushes per package, two or more; each after the first rewrites a tenth of the files.
     pub pushes: usize,
     /// Tiny tagged commits in the repo with many tags.
     pub extra_tags: usize,
 }
 
-/// A package at its last push.
+/// A push, as a manifest can name it.
+#[derive(Clone)]
+pub struct Pin {
+    pub commit: String,
+    pub tag: String,
+}
+
+/// A package and its last two pushes.
 #[derive(Clone)]
 pub struct Package {
     pub service: String,
     pub name: String,
-    pub commit: String,
-    pub tag: String,
+    pub pin: Pin,
+    pub before: Pin,
 }
 
 impl Package {
@@ -43,53 +52,78 @@ impl Package {
 
 /// One bare repo below the server's root.
 pub struct Repo {
-    /// As in a manifest: `Azure/tags`.
-    pub name: &'static str,
+    /// As in a manifest: `Azure/tags-...`.
+    pub name: String,
+    pub size: Size,
     pub path: PathBuf,
+    /// Where more that is made of it can be kept.
+    pub folder: PathBuf,
     pub packages: Vec<Package>,
 }
 
-/// What a commit of a package holds.
+impl Repo {
+    /// The packages without a large recording.
+    pub fn typical(&self) -> impl DoubleEndedIterator<Item = &Package> {
+        let numbered = self.packages.iter().enumerate();
+        numbered.filter(|(number, _)| !has_large_recording(*number, self.size)).map(|(_, package)| package)
+    }
+}
+
+/// Every fifth package has a recording of some megabytes.
+fn has_large_recording(number: usize, size: Size) -> bool {
+    (size.packages - number).is_multiple_of(5)
+}
+
+/// What the commits of a repo hold.
 #[derive(Clone, Copy, PartialEq)]
-enum Shape {
-    /// That package alone; each push is a tag.
+pub enum Kind {
+    /// One package each; each push is a tag.
     Tags,
+    /// The same, and many tags more.
+    ManyTags,
     /// All packages; each push is a commit on `auto/<service>`, merged into `main`, and a tag.
     Monolith,
 }
 
-/// The three repos, made below `cache` unless they are there already.
-pub fn make(cache: &Path, size: Size) -> io::Result<(PathBuf, Vec<Repo>)> {
+/// A repo of that kind and size, made below `cache` unless it is there already.
+pub fn make(cache: &Path, kind: Kind, size: Size) -> io::Result<Repo> {
     let Size { packages, files, bytes, pushes, extra_tags } = size;
-    let root = cache.join(format!("v2-{packages}x{files}x{bytes}-{pushes}-{extra_tags}"));
-    if !root.is_dir() {
+    let dimensions = format!("{packages}x{files}x{bytes}-{pushes}");
+    let name = match kind {
+        Kind::Tags => format!("tags-{dimensions}"),
+        Kind::ManyTags => format!("tags-{dimensions}-{extra_tags}"),
+        Kind::Monolith => format!("mono-{dimensions}"),
+    };
+    let folder = cache.join(format!("v3-{name}"));
+    if !folder.is_dir() {
+        eprintln!("making the repo {name}");
+        let start = Instant::now();
         let building = tempfile::tempdir_in(cache)?;
-        let owner = building.path().join("Azure");
-        fs::create_dir(&owner)?;
-        let tags = Writer::start(&owner.join("tags.git"))?.write(Shape::Tags, size)?;
-        pack(&owner.join("tags.git"), &tags)?;
-        copy_tree(&owner.join("tags.git"), &owner.join("tags-many.git"))?;
-        let extra = Writer::start(&owner.join("tags-many.git"))?.write_extra_tags(extra_tags)?;
-        pack(&owner.join("tags-many.git"), &extra)?;
-        let mono = Writer::start(&owner.join("mono.git"))?.write(Shape::Monolith, size)?;
-        pack(&owner.join("mono.git"), &mono)?;
-        fs::rename(building.keep(), &root)?;
+        let path = building.path().join("repo.git");
+        let refs = if kind == Kind::ManyTags {
+            copy_tree(&make(cache, Kind::Tags, size)?.path, &path)?;
+            Writer::start(&path)?.write_extra_tags(extra_tags)?
+        } else {
+            Writer::start(&path)?.write(kind, size)?
+        };
+        let written = start.elapsed().as_secs();
+        pack(&path, &refs)?;
+        fs::rename(building.keep(), &folder)?;
+        eprintln!("made in {} s, {written} s without packing", start.elapsed().as_secs());
     }
-    let repos = ["Azure/tags", "Azure/tags-many", "Azure/mono"].map(|name| {
-        let path = root.join(format!("{name}.git"));
-        let list = fs::read_to_string(path.join("packages"))?;
-        let packages = list.lines().map(|line| {
-            let mut words = line.split(' ').map(str::to_owned);
-            let mut next = || words.next().unwrap_or_default();
-            Package { service: next(), name: next(), commit: next(), tag: next() }
-        });
-        Ok(Repo { name, packages: packages.collect(), path })
+    let path = folder.join("repo.git");
+    let list = fs::read_to_string(path.join("packages"))?;
+    let packages = list.lines().map(|line| {
+        let mut words = line.split(' ').map(str::to_owned);
+        let mut next = || words.next().unwrap_or_default();
+        let (service, name) = (next(), next());
+        let mut pin = || Pin { commit: next(), tag: next() };
+        Package { service, name, pin: pin(), before: pin() }
     });
-    let repos: io::Result<Vec<Repo>> = repos.into_iter().collect();
-    Ok((root, repos?))
+    Ok(Repo { name: format!("Azure/{name}"), size, path, folder, packages: packages.collect() })
 }
 
-/// Copies a directory with all that is in it.
+/// Copies a directory with all that is in it; packs, which git never changes, are linked.
 pub fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
@@ -97,7 +131,7 @@ pub fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
         let target = to.join(entry.file_name());
         if entry.file_type()?.is_dir() {
             copy_tree(&entry.path(), &target)?;
-        } else {
+        } else if !from.ends_with("objects/pack") || fs::hard_link(entry.path(), &target).is_err() {
             fs::copy(entry.path(), target)?;
         }
     }
@@ -197,7 +231,7 @@ impl Writer {
     }
 
     /// Writes all pushes of all packages and the list of them; the answer is for `update-ref --stdin`.
-    fn write(mut self, shape: Shape, size: Size) -> io::Result<String> {
+    fn write(mut self, kind: Kind, size: Size) -> io::Result<String> {
         let root = self.root()?;
         let services = (size.packages / 4).max(1);
         let mut packages = Vec::new();
@@ -211,8 +245,7 @@ impl Writer {
                     format!("python/sdk/{service}/{name}/tests/recordings/test_{a}_{file:03}.pyTesttest_{b}.json");
                 files.push((path, self.text.size(size.bytes)));
             }
-            // Every fifth package has a large recording; those that are measured do not.
-            if (size.packages - number).is_multiple_of(5) {
+            if has_large_recording(number, size) {
                 files[0].1 = 1_000_000 + self.text.random.usize(..2_000_000);
             }
             packages.push((service, name, files, root));
@@ -228,7 +261,7 @@ impl Writer {
                         changed.push((files[at].0.clone(), self.blob(&recording)?));
                     }
                 }
-                if shape == Shape::Tags {
+                if kind == Kind::Tags {
                     *tip = self.commit("refs/import/tmp", &[*tip], &changed)?;
                 } else {
                     *tip = self.commit(&format!("refs/heads/auto/{service}"), &[main], &changed)?;
@@ -241,15 +274,18 @@ impl Writer {
         let marks = self.finish()?;
         let (mut refs, mut list) = (String::new(), String::new());
         for (at, (number, commit)) in pushes.iter().enumerate() {
-            let ((service, name, ..), commit) = (&packages[*number], &marks[commit]);
-            let tag = format!("python/{service}/{name}_{}", &commit[..10]);
+            let (service, name, ..) = &packages[*number];
+            let pin = |commit: &str| format!("{commit} python/{service}/{name}_{}", &commit[..10]);
+            let last = pin(&marks[commit]);
+            let (commit, tag) = last.split_once(' ').unwrap_or_default();
             let _ = writeln!(refs, "create refs/tags/{tag} {commit}");
+            // Every round pushes each package once, in the same order.
             if at >= pushes.len() - size.packages {
-                let _ = writeln!(list, "{service} {name} {commit} {tag}");
+                let _ = writeln!(list, "{service} {name} {last} {}", pin(&marks[&pushes[at - size.packages].1]));
             }
         }
         fs::write(repo.join("packages"), list)?;
-        if shape == Shape::Tags {
+        if kind == Kind::Tags {
             refs.push_str("delete refs/import/tmp\n");
         }
         Ok(refs)
@@ -282,121 +318,5 @@ impl Writer {
         fs::remove_file(file)?;
         let pairs = marks.lines().filter_map(|line| line.strip_prefix(':')?.split_once(' '));
         Ok(pairs.filter_map(|(mark, id)| Some((mark.parse().ok()?, id.to_owned()))).collect())
-    }
-}
-
-/// Makes text that compresses as recorded HTTP exchanges do.
-struct Text {
-    random: fastrand::Rng,
-    words: Vec<String>,
-    bodies: Vec<String>,
-}
-
-impl Text {
-    fn new() -> Self {
-        let mut random = fastrand::Rng::with_seed(1);
-        let word = |random: &mut fastrand::Rng| (0..random.usize(3..=10)).map(|_| random.lowercase()).collect();
-        let words = (0..1500).map(|_| word(&mut random)).collect();
-        let mut text = Self { random, words, bodies: Vec::new() };
-        for _ in 0..3000 {
-            let size = [200, 400, 800, 1500, 3000][text.random.usize(..5)];
-            let body = text.body(size);
-            text.bodies.push(body);
-        }
-        text
-    }
-
-    fn word(&mut self) -> String {
-        self.words[self.random.usize(..self.words.len())].clone()
-    }
-
-    fn hex(&mut self, digits: usize) -> String {
-        (0..digits).map(|_| self.random.digit(16)).collect()
-    }
-
-    fn guid(&mut self) -> String {
-        [8, 4, 4, 4, 12].map(|digits| self.hex(digits)).join("-")
-    }
-
-    /// A size with a long tail, as recordings have it (log-normal, capped).
-    fn size(&mut self, mean: usize) -> usize {
-        let normal: f64 = (0..12).map(|_| self.random.f64()).sum::<f64>() - 6.0;
-        (((0.8 * normal).exp() * mean as f64 * 0.72) as usize).clamp(2000, 60_000)
-    }
-
-    fn body(&mut self, size: usize) -> String {
-        let mut out = String::new();
-        while out.len() < size {
-            let word = self.word();
-            let _ = match self.random.u8(..10) {
-                0..6 => {
-                    let (a, b) = (self.word(), self.word());
-                    writeln!(out, r#"        "{word}": "{a} {b}","#)
-                }
-                6..8 => {
-                    let (group, provider) = (self.hex(8), self.word());
-                    let scope = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups";
-                    writeln!(out, r#"        "{word}Id": "{scope}/rg-{group}/providers/Microsoft.{provider}","#)
-                }
-                8 => {
-                    let [month, day, hour, minute] = [12, 28, 23, 59].map(|top| self.random.u8(1..=top));
-                    let fraction = self.random.u32(..10_000_000);
-                    let time = format!("2024-{month:02}-{day:02}T{hour:02}:{minute:02}:00.{fraction:07}Z");
-                    writeln!(out, r#"        "{word}Time": "{time}","#)
-                }
-                _ => writeln!(out, r#"        "etag": "0x8{}","#, self.hex(15)),
-            };
-        }
-        out
-    }
-
-    fn recording(&mut self, package: &str, size: usize) -> String {
-        let mut out = String::from("{\n  \"Entries\": [\n");
-        while out.len() < size {
-            let (a, b, c, ids) = (self.word(), self.word(), self.word(), [(); 4].map(|()| self.guid()));
-            let method = ["GET", "PUT", "POST", "GET", "DELETE"][self.random.usize(..5)];
-            let status = [200, 200, 201, 202, 404][self.random.usize(..5)];
-            let [length, left] = [999, 11_999].map(|top| self.random.u32(..=top));
-            let [day, hour, minute] = [28, 23, 59].map(|top| self.random.u8(1..=top));
-            let body = &self.bodies[self.random.usize(..self.bodies.len())];
-            let separator = if out.len() > 20 { ",\n" } else { "" };
-            let _ = write!(
-                out,
-                r#"{separator}    {{
-      "RequestUri": "https://Sanitized.{a}.azure.com/{b}/{c}?api-version=2024-01-01",
-      "RequestMethod": "{method}",
-      "RequestHeaders": {{
-        "Accept": "application/json",
-        "Accept-Encoding": "gzip, deflate",
-        "Connection": "keep-alive",
-        "Content-Length": "{length}",
-        "Content-Type": "application/json",
-        "User-Agent": "azsdk-python-{package}/1.0.0 Python/3.11.7 (Linux-6.5.0-x86_64-with-glibc2.36)",
-        "x-ms-client-request-id": "{}"
-      }},
-      "RequestBody": null,
-      "StatusCode": {status},
-      "ResponseHeaders": {{
-        "Cache-Control": "no-cache",
-        "Content-Type": "application/json; charset=utf-8",
-        "Date": "Mon, {day:02} Apr 2024 {hour:02}:{minute:02}:00 GMT",
-        "Expires": "-1",
-        "Pragma": "no-cache",
-        "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
-        "Transfer-Encoding": "chunked",
-        "X-Content-Type-Options": "nosniff",
-        "x-ms-correlation-request-id": "{}",
-        "x-ms-ratelimit-remaining-subscription-reads": "{left}",
-        "x-ms-request-id": "{}"
-      }},
-      "ResponseBody": {{
-{body}        "id": "{}"
-      }}
-    }}"#,
-                ids[0], ids[1], ids[2], ids[3]
-            );
-        }
-        let _ = write!(out, "\n  ],\n  \"Variables\": {{\"seed\": \"{}\"}}\n}}\n", self.hex(16));
-        out
     }
 }
