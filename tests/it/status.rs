@@ -396,7 +396,7 @@ fn commands(world: &World, code: &CodeRepo, args: &[&str]) -> Option<Vec<String>
     let strace = ["-f", "-qq", "-s", "200", "-e", "trace=execve", "-o", &log.to_string_lossy(), ASSETS, "status"];
     run(&code.path, code.env(), "strace", strace.iter().chain(args)).ok();
     let text = std::fs::read_to_string(log).unwrap();
-    let started = text.lines().filter(|line| line.contains("execve(") && line.ends_with("= 0"));
+    let started = text.lines().filter(|line| line.contains("execve(") && !line.contains(" = -1 "));
     let command = |line: &str| line.split('"').nth(5).unwrap_or_default().to_string();
     Some(started.skip(1).map(command).collect())
 }
