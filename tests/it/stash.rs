@@ -1,7 +1,8 @@
 //! Pending changes in the way of another pin, `assets stash` and `assets reset`.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::support::server::{GitServer, Options};
 use crate::support::{AssetsRepo, CodeRepo, World, snapshot, with_every_git, write};
@@ -286,5 +287,44 @@ fn recordings_are_bytes() {
         s.code.assets(["stash", "pop", "sdk/a"]).ok();
         assert_eq!(s.files(), edited);
         assert!(!canary.exists());
+    });
+}
+
+/// Edits a file without changing its length, in the second in which it and the index were written, and lets that
+/// second pass: git knows times by the second.
+fn edit_within_a_second(s: &Scene) {
+    let second = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let written = |file: &Path| second(std::fs::metadata(file).unwrap().modified().unwrap());
+    let (file, index) = (s.slice.join("edited.json"), s.checkout.join(".git/index"));
+    for _ in 0..20 {
+        let restored = written(&file);
+        write(&file, "NEW");
+        if restored == written(&index) && restored == written(&file) {
+            while second(SystemTime::now()) == restored {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            return;
+        }
+        std::fs::remove_dir_all(&s.checkout).unwrap();
+        s.code.assets(["restore", "sdk/a"]).ok();
+    }
+    panic!("no restore and edit in one second");
+}
+
+#[test]
+fn an_edit_in_the_second_of_the_restore_is_put_aside_and_pushed() {
+    with_every_git(|world| {
+        let s = scene(world, None);
+        edit_within_a_second(&s);
+        s.code.assets(["reset", "-y", "sdk/a"]).ok();
+        assert_eq!(s.files()["edited.json"], b"old");
+        s.code.assets(["stash", "pop", "sdk/a"]).ok();
+        assert_eq!(s.files()["edited.json"], b"NEW");
+        std::fs::remove_dir_all(&s.checkout).unwrap();
+        s.code.assets(["restore", "sdk/a"]).ok();
+        edit_within_a_second(&s);
+        s.code.assets(["push", "sdk/a"]).ok();
+        let pushed = s.repo.file(&s.code.pin("sdk/a", "SHA"), "recordings/sdk/a/edited.json");
+        assert_eq!(pushed, Some("NEW".into()));
     });
 }
