@@ -278,3 +278,26 @@ impl Store {
         Ok(refs)
     }
 }
+
+/// The lock of the store in `dir`, for those who write into it.
+pub fn lock_file(dir: &Path) -> PathBuf {
+    beside(dir, ".lock")
+}
+
+/// Not `with_extension`: names of stores hold dots, and all of one host would have one lock.
+fn beside(dir: &Path, suffix: &str) -> PathBuf {
+    let mut name = dir.file_name().unwrap_or_default().to_os_string();
+    name.push(suffix);
+    dir.with_file_name(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stores_of_one_host_have_locks_of_their_own() {
+        let [one, other] = ["github.com-o-a-01234567", "github.com-o-b-89abcdef"].map(Path::new).map(lock_file);
+        assert_ne!(one, other);
+    }
+}

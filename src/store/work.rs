@@ -7,7 +7,7 @@ use std::sync::mpsc;
 
 use super::listing;
 use super::lock::{self, Lock};
-use super::{Ready, Store, Want, paths};
+use super::{Ready, Store, Want, lock_file, paths};
 use crate::error::{Error, Kind, Result, shell_word};
 use crate::git::failure::Failure;
 use crate::git::objects::Objects;
@@ -72,7 +72,7 @@ impl Work<'_> {
             return Err(store.not_here_while_offline(&pins));
         }
         store.make_stores_folder()?;
-        let _lock = Lock::take(&store.dir.with_extension("lock"), &store.access.patience, store.repo.git.report())?;
+        let _lock = Lock::take(&lock_file(&store.dir), &store.access.patience, store.repo.git.report())?;
         let is_new = store.create()?;
         lock::remove_stale_git_locks(&store.dir)?;
         lock::remove_unfinished_packs(&store.dir);
