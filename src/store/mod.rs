@@ -4,6 +4,7 @@
 
 pub mod checkout;
 pub mod composite;
+mod filter;
 pub mod git_dir;
 pub mod journal;
 pub mod listing;
@@ -130,8 +131,15 @@ impl Store {
         also_objects: &[PathBuf],
         deliver: &mut dyn FnMut(usize, Result<Ready>),
     ) -> Result<()> {
-        let mut work =
-            Work { store: self, wants, also_objects, open: vec![true; wants.len()], deliver, tips: Tips::new() };
+        let mut work = Work {
+            store: self,
+            wants,
+            also_objects,
+            open: vec![true; wants.len()],
+            deliver,
+            was_whole: false,
+            tips: Tips::new(),
+        };
         match work.run() {
             Err(error) if error.kind == Kind::Failed && self.exists() && self.is_damaged() => {
                 self.set_aside()?;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::mpsc;
 
+use super::filter;
 use super::listing;
 use super::lock::{self, Lock};
 use super::{Ready, Store, Want, lock_file, paths};
@@ -51,6 +52,8 @@ pub struct Work<'a> {
     /// Which wants have not been told of.
     pub open: Vec<bool>,
     pub deliver: &'a mut dyn FnMut(usize, Result<Ready>),
+    /// Whether what is looked at next was fetched with all its files: one of them tells whether that was worth it.
+    pub was_whole: bool,
     pub tips: Tips,
 }
 
@@ -111,7 +114,12 @@ impl Work<'_> {
         let mut lacking = Vec::new();
         for index in wants {
             match self.look_at(objects, &self.wants[index]) {
-                Ok(Ok(ready)) => self.tell(index, Ok(ready)),
+                Ok(Ok(ready)) => {
+                    if std::mem::take(&mut self.was_whole) {
+                        filter::remember(&self.store.dir, objects, &ready)?;
+                    }
+                    self.tell(index, Ok(ready));
+                }
                 Ok(Err(lacks)) => lacking.push((index, lacks)),
                 Err(error) if error.kind == Kind::Interrupted => return Err(error),
                 Err(error)
@@ -177,8 +185,8 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Fetches the commits that are lacking, with their trees; with all their files where pins are tags, because such
-    /// commits hold one package. Returns what is lacking then.
+    /// Fetches the commits that are lacking, with their trees; with all their files where that is what is wanted of them.
+    /// Returns what is lacking then.
     fn fetch_commits(
         &mut self,
         objects: &mut Objects,
@@ -189,7 +197,7 @@ impl Work<'_> {
         let (whole, without_blobs): (Vec<_>, Vec<_>) = commits
             .into_iter()
             .map(|(index, _)| (index, vec![self.refspec(&self.wants[index].pin)]))
-            .partition(|(index, _)| matches!(self.wants[*index].pin, Pin::Tag(_)));
+            .partition(|(index, _)| filter::for_pin(&self.store.dir, &self.wants[*index].pin) == Filter::Nothing);
         let mut parts = divide(whole, Filter::Nothing, true);
         if !without_blobs.is_empty() {
             // Small, whatever their number; the files come in parts.
@@ -236,6 +244,7 @@ impl Work<'_> {
                 for (index, error) in missing? {
                     self.tell(index, Err(self.no_pin(&self.wants[index], &error)));
                 }
+                self.was_whole = part.filter == Filter::Nothing;
                 let open = part.wants.iter().map(|(index, _)| *index).filter(|index| self.open[*index]).collect();
                 lacking.extend(self.look(objects, open)?);
             }

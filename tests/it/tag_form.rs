@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::support::server::{GitServer, Options};
 use crate::support::{ASSETS, AssetsRepo, CodeRepo, World, run, snapshot, with_every_git, write};
 
 const FOLDER: &str = "sdk/storage/azure-storage-blob";
@@ -306,4 +307,31 @@ fn checkouts_of_two_packages_stand_apart() {
         assert_eq!(snapshot(&roots[0]).into_keys().collect::<Vec<_>>(), ["sdk/a/a.json"]);
         assert_eq!(snapshot(&roots[1]).into_keys().collect::<Vec<_>>(), ["sdk/b/b.json"]);
     });
+}
+
+/// A tag whose commit holds many packages is fetched whole once; from then on only what the slice needs.
+#[test]
+fn tags_that_hold_many_packages_are_filtered_from_the_second_on() {
+    let world = World::new();
+    let repo = world.assets_repo("assets");
+    let server = GitServer::start(world.root(), Options::default());
+    let url = format!("{}/assets.git", server.url());
+    let names: Vec<String> = (0..9).map(|n| format!("recordings/sdk/p{n}/a.json")).collect();
+    for round in ["one", "two"] {
+        let texts: Vec<String> = (0..9).map(|n| format!("{round} {n}\n")).collect();
+        let files: Vec<(&str, &str)> = names.iter().map(String::as_str).zip(texts.iter().map(String::as_str)).collect();
+        let commit = repo.commit("main", &files);
+        repo.tag(&format!("py/{round}_1"), &commit);
+    }
+    let code = world.code_repo("code");
+    code.tag_manifest("sdk/p0", &url, "py/one_1");
+    code.assets(["restore", "sdk/p0"]).ok();
+    code.tag_manifest("sdk/p0", &url, "py/two_1");
+    code.assets(["restore", "sdk/p0"]).ok();
+    let store = std::fs::read_dir(world.root().join("cache/stores")).unwrap().flatten().map(|entry| entry.path());
+    let store = store.into_iter().find(|path| path.join("HEAD").exists()).unwrap();
+    let ask = ["--git-dir=.", "cat-file", "--batch-all-objects", "--batch-check=%(objecttype)"];
+    let list = run(&store, code.env(), "git", ask).ok().stdout;
+    let blobs = list.lines().filter(|line| *line == "blob").count();
+    assert_eq!(blobs, names.len() + 1, "the second tag brought one file");
 }
