@@ -23,6 +23,7 @@ use crate::names::{Oid, RemoteUrl, RepoPath};
 use crate::settings::Limits;
 use listing::Listing;
 use lock::Patience;
+pub use work::Answers;
 use work::{Tips, Work};
 
 /// What is in a store's configuration file. The URL is given with each call that needs it.
@@ -125,12 +126,7 @@ impl Store {
     ///
     /// # Errors
     /// When those that were not told of cannot be had at all: no network, no access, no repository.
-    pub fn ensure(
-        &self,
-        wants: &[Want],
-        also_objects: &[PathBuf],
-        deliver: &mut dyn FnMut(usize, Result<Ready>),
-    ) -> Result<()> {
+    pub fn ensure(&self, wants: &[Want], also_objects: &[PathBuf], deliver: &mut dyn FnMut(Answers)) -> Result<()> {
         let mut work = Work {
             store: self,
             wants,
@@ -153,7 +149,9 @@ impl Store {
     /// As [`Store::ensure`] for wants that are of use only together.
     pub fn ensure_all(&self, wants: &[Want], also_objects: &[PathBuf]) -> Result<Vec<Ready>> {
         let mut answers: Vec<Option<Result<Ready>>> = wants.iter().map(|_| None).collect();
-        self.ensure(wants, also_objects, &mut |index, answer| answers[index] = Some(answer))?;
+        self.ensure(wants, also_objects, &mut |arrived| {
+            arrived.into_iter().for_each(|(index, answer)| answers[index] = Some(answer));
+        })?;
         let nothing = || Error::failed("the store gave no answer");
         answers.into_iter().map(|answer| answer.unwrap_or_else(|| Err(nothing()))).collect()
     }

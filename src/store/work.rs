@@ -40,6 +40,9 @@ struct Part {
     shallow: bool,
 }
 
+/// What some wants, by their indexes, came to.
+pub type Answers = Vec<(usize, Result<Ready>)>;
+
 /// The wants of a call whose pins the remote does not have, and its own words about each.
 type Missing = Vec<(usize, Error)>;
 
@@ -51,7 +54,7 @@ pub struct Work<'a> {
     pub also_objects: &'a [PathBuf],
     /// Which wants have not been told of.
     pub open: Vec<bool>,
-    pub deliver: &'a mut dyn FnMut(usize, Result<Ready>),
+    pub deliver: &'a mut dyn FnMut(Answers),
     /// Whether what is looked at next was fetched with all its files: one of them tells whether that was worth it.
     pub was_whole: bool,
     pub tips: Tips,
@@ -95,7 +98,7 @@ impl Work<'_> {
         store.repo.git.report().phase("");
         for index in self.still_open() {
             let error = Error::failed(format!("`{}` did not send all of {}", store.name, self.wants[index].pin));
-            self.tell(index, Err(error));
+            self.tell(vec![(index, Err(error))]);
         }
         Ok(())
     }
@@ -104,21 +107,24 @@ impl Work<'_> {
         (0..self.wants.len()).filter(|&index| self.open[index]).collect()
     }
 
-    fn tell(&mut self, index: usize, answer: Result<Ready>) {
-        self.open[index] = false;
-        (self.deliver)(index, answer);
+    fn tell(&mut self, answers: Answers) {
+        answers.iter().for_each(|(index, _)| self.open[*index] = false);
+        if !answers.is_empty() {
+            (self.deliver)(answers);
+        }
     }
 
-    /// Looks which of some wants are ready; returns what the others lack.
+    /// Looks which of some wants are ready, and tells of these together: what arrives together is shown together.
+    /// Returns what the others lack.
     fn look(&mut self, objects: &mut Objects, wants: Vec<usize>) -> Result<Vec<(usize, Lacking)>> {
-        let mut lacking = Vec::new();
+        let (mut lacking, mut answers) = (Vec::new(), Answers::new());
         for index in wants {
             match self.look_at(objects, &self.wants[index]) {
                 Ok(Ok(ready)) => {
                     if std::mem::take(&mut self.was_whole) {
                         filter::remember(&self.store.dir, objects, &ready)?;
                     }
-                    self.tell(index, Ok(ready));
+                    answers.push((index, Ok(ready)));
                 }
                 Ok(Err(lacks)) => lacking.push((index, lacks)),
                 Err(error) if error.kind == Kind::Interrupted => return Err(error),
@@ -128,9 +134,10 @@ impl Work<'_> {
                 {
                     return Err(error);
                 }
-                Err(error) => self.tell(index, Err(error)),
+                Err(error) => answers.push((index, Err(error))),
             }
         }
+        self.tell(answers);
         Ok(lacking)
     }
 
@@ -179,7 +186,7 @@ impl Work<'_> {
             let default = matches!(pin, Pin::Tip { default: true, .. });
             match branch.or_else(|| refs.get("HEAD").filter(|_| default)) {
                 Some(tip) => drop(self.tips.insert(pin.clone(), tip.clone())),
-                None => self.tell(index, Err(self.no_branch(&wants[index]))),
+                None => self.tell(vec![(index, Err(self.no_branch(&wants[index])))]),
             }
         }
         Ok(())
@@ -242,7 +249,7 @@ impl Work<'_> {
             let mut lacking = Vec::new();
             for (part, missing) in fetched {
                 for (index, error) in missing? {
-                    self.tell(index, Err(self.no_pin(&self.wants[index], &error)));
+                    self.tell(vec![(index, Err(self.no_pin(&self.wants[index], &error)))]);
                 }
                 self.was_whole = part.filter == Filter::Nothing;
                 let open = part.wants.iter().map(|(index, _)| *index).filter(|index| self.open[*index]).collect();

@@ -10,7 +10,7 @@ use super::group::{Answers, Arrived, Group};
 use super::{Answer, Policy};
 use crate::manifest::Manifest;
 use crate::ops::{Context, Outcome};
-use crate::store::checkout;
+use crate::store::{self, checkout};
 
 /// Shows the slices of the manifests at `open`. Those of one checkout are shown by one thread at a time, as many
 /// together as have arrived.
@@ -119,16 +119,18 @@ impl Fleet<'_> {
         }
         self.yard().answers.extend(answers);
         let mut told = vec![false; wants.len()];
-        let mut deliver = |want: usize, ready| {
-            told[want] = true;
-            let (number, index) = owners[want];
+        let mut deliver = |arrived: store::Answers| {
             let mut yard = self.yard();
-            match ready {
-                Ok(ready) => {
-                    let arrived = Arrived { index, ready, after: self.started.elapsed() };
-                    yard.arrived.entry(number).or_default().push(arrived);
+            for (want, ready) in arrived {
+                told[want] = true;
+                let (number, index) = owners[want];
+                match ready {
+                    Ok(ready) => {
+                        let arrived = Arrived { index, ready, after: self.started.elapsed() };
+                        yard.arrived.entry(number).or_default().push(arrived);
+                    }
+                    Err(error) => yard.answers.push((index, Err(self.groups[number].failed(index, error)))),
                 }
-                Err(error) => yard.answers.push((index, Err(self.groups[number].failed(index, error)))),
             }
             self.wake.notify_all();
         };
