@@ -87,7 +87,8 @@ pub fn recordings(n: usize, version: u32) -> BTreeMap<String, String> {
 pub fn shown(code: &CodeRepo, n: usize) -> BTreeMap<String, String> {
     let slice = format!("recordings/{}", folder(n));
     let mut files = BTreeMap::new();
-    for checkout in code.checkouts() {
+    // One that is being built has a name with a dot in front.
+    for checkout in code.checkouts().into_iter().filter(|name| !name.starts_with('.')) {
         for (name, bytes) in snapshot(&code.checkout(&checkout).join(&slice)) {
             files.insert(format!("{slice}/{name}"), String::from_utf8_lossy(&bytes).into_owned());
         }
