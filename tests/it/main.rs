@@ -4,6 +4,9 @@
 mod bad_input;
 mod bad_manifest;
 mod cli;
+mod fleet;
+mod fleet_interrupted;
+mod fleet_selection;
 mod interrupt;
 mod isolation;
 mod network;

@@ -1,6 +1,7 @@
 //! A small world for one test: assets repos, code repos, a home, a cache and a git, all in a temporary directory.
 #![allow(dead_code)] // each module needs another part of it
 
+pub mod fleet;
 #[cfg(unix)]
 pub mod pty;
 pub mod server;
