@@ -4,6 +4,7 @@
 mod bad_input;
 mod bad_manifest;
 mod cli;
+mod gc;
 mod interrupt;
 mod isolation;
 mod network;
