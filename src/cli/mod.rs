@@ -1,6 +1,7 @@
 //! The command line: arguments, and turning what the operations return into output and an exit code.
 
 mod config;
+mod gc;
 mod legacy;
 mod manifests;
 mod push;
@@ -103,6 +104,8 @@ enum Command {
     Stash(stash::StashArgs),
     /// Show where recordings are and what an assets.json says
     Config(config::ConfigArgs),
+    /// Show what the cache and the assets folders hold, and remove what nobody uses
+    Gc(gc::GcArgs),
 }
 
 /// Which manifests a command is about.
@@ -191,6 +194,7 @@ impl Command {
             Command::Reset(_) => "reset",
             Command::Stash(args) => args.name(),
             Command::Config(args) => args.name(),
+            Command::Gc(_) => "gc",
         }
     }
 
@@ -202,6 +206,7 @@ impl Command {
             Command::Reset(args) => reset::run(context, ui, args),
             Command::Stash(args) => stash::run(context, ui, args),
             Command::Config(args) => config::run(context, ui, args),
+            Command::Gc(args) => gc::run(context, ui, args),
         }
     }
 }

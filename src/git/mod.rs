@@ -4,6 +4,7 @@ pub mod exec;
 pub mod failure;
 pub mod objects;
 mod output;
+mod pack;
 pub mod parse;
 mod stderr;
 pub mod version;

@@ -176,6 +176,7 @@ fn perform(checkout: &Checkout, transition: &Transition, rewrite: &[String]) -> 
         }
     }
     put_back(checkout, rewrite)?;
+    checkout.keep_slices(&transition.slices)?;
     checkout.record(&transition.to, &transition.slices, transition.tag.as_ref())
 }
 

@@ -4,6 +4,7 @@ pub mod apply;
 pub mod breadcrumb;
 pub mod discover;
 pub mod enter;
+pub mod gc;
 pub mod merge;
 pub mod plan;
 pub mod push;
@@ -11,19 +12,21 @@ pub mod restore;
 pub mod stash;
 pub mod status;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::error::{Error, Result, shell_word};
+use crate::error::{Error, Kind, Result, shell_word};
 use crate::git::{self, Git, Identity, parse};
 use crate::manifest::{Form, Manifest, locate};
 use crate::report::Report;
 use crate::settings::Environment;
 use crate::store::checkout::{self, Checkout};
-use crate::store::lock::Patience;
-use crate::store::{Access, Store};
+use crate::store::known::{self, Known};
+use crate::store::lock::{Lock, Patience};
+use crate::store::{self, Access, Store};
 use plan::Refusal;
 
 /// What an operation came to: it is done, or it was refused for a reason that an answer may change.
@@ -49,6 +52,8 @@ pub struct Context {
     pub title: String,
     git: OnceLock<Git>,
     version: Mutex<Option<Version>>,
+    /// The stores in use by this command, each with its lock if there is one.
+    in_use: Mutex<HashMap<Known, Option<Lock>>>,
 }
 
 /// What is known about the version of a git that is not known to be good.
@@ -69,6 +74,7 @@ impl Context {
             title,
             git: OnceLock::new(),
             version: Mutex::new(None),
+            in_use: Mutex::default(),
         }
     }
 
@@ -162,21 +168,55 @@ impl Context {
 
     /// As [`Context::checkout`], for a caller that first fetches and then calls [`Context::vouch_for_git`].
     pub fn checkout_before_vouching(&self, manifest: &Manifest) -> Result<Checkout> {
-        let git = &self.git()?.about(manifest.repo_name(), &manifest.path);
+        let checkout = self.checkout_to_look_at(manifest)?;
+        self.begin_use(manifest, &checkout)?;
+        Ok(checkout)
+    }
+
+    /// As [`Context::checkout`], for a caller that only reads and can stand that things go meanwhile.
+    pub fn checkout_to_look_at(&self, manifest: &Manifest) -> Result<Checkout> {
+        let git = self.git()?.about(manifest.repo_name(), &manifest.path);
+        Ok(Checkout::of(manifest, &self.assets_folder(manifest)?, &self.store(manifest)?, &git))
+    }
+
+    /// The store of a manifest, whether it exists or not.
+    fn store(&self, manifest: &Manifest) -> Result<Store> {
         let url = manifest.assets_repo.url(code_repo_uses_ssh(&manifest.code_repo));
-        let access = Access {
-            offline: self.offline,
-            limits: self.environment.limits,
-            patience: Patience { holder: self.title.clone(), timeout: self.lock_timeout },
+        let git = self.git()?.about(manifest.repo_name(), "");
+        Ok(Store::at(&self.environment.cache_dir, &url, manifest.repo_name(), &git, &self.access()))
+    }
+
+    fn access(&self) -> Access {
+        Access { offline: self.offline, limits: self.environment.limits, patience: self.patience() }
+    }
+
+    fn patience(&self) -> Patience {
+        Patience { holder: self.title.clone(), timeout: self.lock_timeout }
+    }
+
+    /// Tells `gc` whose store this is, and keeps it away until this command ends: what was found there stays there.
+    fn begin_use(&self, manifest: &Manifest, checkout: &Checkout) -> Result<()> {
+        let store = &checkout.store;
+        let known = Known {
+            code_repo: manifest.code_repo.clone(),
+            assets_folder: checkout.folder.clone(),
+            store: store.dir().file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            assets_repo: manifest.repo_name().to_string(),
         };
-        let store = Store::at(
-            &self.environment.cache_dir,
-            &url,
-            manifest.repo_name(),
-            &git.about(manifest.repo_name(), ""),
-            &access,
-        );
-        Ok(Checkout::of(manifest, &self.assets_folder(manifest)?, &store, git))
+        let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
+        if in_use.contains_key(&known) {
+            return Ok(());
+        }
+        let cache = &self.environment.cache_dir;
+        // A cache that cannot be written serves as well; nobody can take anything away from it either.
+        let _ = known::remember(cache, &known);
+        let _ = std::fs::create_dir_all(store::stores_folder(cache));
+        let lock = match Lock::share(&store::use_file(store.dir()), &self.patience(), checkout.repo.git.report()) {
+            Err(error) if error.kind != Kind::Failed => return Err(error),
+            lock => lock.ok(),
+        };
+        in_use.insert(known, lock);
+        Ok(())
     }
 
     /// Who pushes are by.

@@ -96,8 +96,9 @@ pub fn status(context: &Context, manifests: &[Manifest]) -> Result<Vec<Status>> 
     let mut looks = Vec::with_capacity(groups.len());
     for indexes in groups.into_values() {
         let manifests: Vec<&Manifest> = indexes.iter().map(|&index| &manifests[index]).collect();
-        looks.push((Look { checkout: context.checkout(manifests[0])?, manifests }, indexes));
+        looks.push((Look { checkout: context.checkout_to_look_at(manifests[0])?, manifests }, indexes));
     }
+    context.vouch_for_git()?;
     if !looks.is_empty() {
         let what = format!("looking at {}", checkouts(looks.len()));
         context.report.phase(&Subject::default(), &what);

@@ -10,7 +10,7 @@ use super::lock::{Lock, holder_of, remove_stale_git_locks};
 use super::{Store, journal};
 use crate::error::{AtPath, Error, Result, shell_word};
 use crate::git::objects::Objects;
-use crate::git::{Git, Place, Repo};
+use crate::git::{Git, Place, Repo, parse};
 use crate::manifest::{Form, Manifest};
 use crate::names::{Oid, RemoteUrl, RepoPath};
 
@@ -107,6 +107,23 @@ fn slice_ref(slice: &RepoPath) -> String {
     format!("{SLICES}{}{PIN}", ref_name_of(slice))
 }
 
+/// Every slice of the checkout with this git directory, and its pin.
+pub fn slices_in(git_dir: &Path) -> Slices {
+    git_dir::refs_below(git_dir, SLICES)
+        .into_iter()
+        .filter_map(|(name, pin)| Some((path_of_ref_name(name.strip_suffix(PIN)?)?, pin)))
+        .collect()
+}
+
+/// Whether a ref (its full name) is one that showing slices leaves behind, and that nothing is lost with.
+pub fn is_of_shown_slices(git_dir: &Path, name: &str) -> bool {
+    let recorded = |tag: &str| read_ref(git_dir, &format!("{TAGS}{tag}")).is_some();
+    name == SHOWN
+        || name.starts_with(SLICES)
+        || name.starts_with(TAGS)
+        || name.strip_prefix("refs/tags/").is_some_and(recorded)
+}
+
 /// The name under which something broken is kept.
 pub fn broken_name(path: &Path) -> PathBuf {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
@@ -153,10 +170,20 @@ impl Checkout {
 
     /// Every slice and its pin.
     pub fn slices(&self) -> Slices {
-        git_dir::refs_below(&self.git_dir, SLICES)
-            .into_iter()
-            .filter_map(|(name, pin)| Some((path_of_ref_name(name.strip_suffix(PIN)?)?, pin)))
-            .collect()
+        slices_in(&self.git_dir)
+    }
+
+    /// Forgets every slice but these.
+    pub fn keep_slices(&self, slices: &Slices) -> Result<()> {
+        let others = self.slices().into_keys().filter(|slice| !slices.contains_key(slice));
+        self.repo.delete_refs(&others.map(|slice| slice_ref(&slice)).collect::<Vec<_>>())
+    }
+
+    /// The assets repo that the checkout in `dir` was made from, by its own configuration.
+    pub fn origin_of(dir: &Path) -> Option<RemoteUrl> {
+        let text = std::fs::read_to_string(dir.join(".git/config")).ok()?;
+        let url = parse::config_value(&text, "remote \"origin\"", "url")?;
+        RemoteUrl::parse(url.trim_matches('"')).ok()
     }
 
     /// Every tag that is known here and what it leads to: the commit, or the object of an annotated tag that another

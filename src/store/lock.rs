@@ -35,12 +35,29 @@ impl Lock {
     /// # Errors
     /// When the file cannot be made, the wait is too long, or the user interrupts it.
     pub fn take(path: &Path, patience: &Patience, report: &Reporter) -> Result<Lock> {
+        Self::wait_for(path, patience, report, File::try_lock)
+    }
+
+    /// Takes the lock at `path` together with others that share it, waiting for whoever has it alone.
+    ///
+    /// # Errors
+    /// As [`Lock::take`].
+    pub fn share(path: &Path, patience: &Patience, report: &Reporter) -> Result<Lock> {
+        Self::wait_for(path, patience, report, File::try_lock_shared)
+    }
+
+    fn wait_for(
+        path: &Path,
+        patience: &Patience,
+        report: &Reporter,
+        try_lock: fn(&File) -> std::result::Result<(), TryLockError>,
+    ) -> Result<Lock> {
         let open = || OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path);
         let mut file = open().at("create", path)?;
         let started = Instant::now();
         let mut told = false;
         loop {
-            match file.try_lock() {
+            match try_lock(&file) {
                 Ok(()) => break,
                 Err(TryLockError::Error(e)) => return Err(e).at("lock", path),
                 Err(TryLockError::WouldBlock) => {}
@@ -201,5 +218,18 @@ mod tests {
             assert_eq!(holder_of(&path), None, "{left}");
         }
         assert_eq!(holder_of(dir.path()), None);
+    }
+
+    #[test]
+    fn a_shared_lock_keeps_out_only_who_wants_it_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let patience = Patience { holder: "assets restore a".into(), timeout: Some(Duration::ZERO) };
+        let shared = [(); 2].map(|()| Lock::share(&path, &patience, &silent()).unwrap());
+        assert!(Lock::take(&path, &patience, &silent()).is_err());
+        drop(shared);
+        let alone = Lock::take(&path, &patience, &silent()).unwrap();
+        assert!(Lock::share(&path, &patience, &silent()).is_err());
+        drop(alone);
     }
 }

@@ -7,6 +7,7 @@ pub mod composite;
 mod filter;
 pub mod git_dir;
 pub mod journal;
+pub mod known;
 pub mod listing;
 pub mod lock;
 pub mod paths;
@@ -77,7 +78,7 @@ impl Store {
         let readable = readable.trim_matches(['-', '.']);
         let tail = readable.len().saturating_sub(60);
         let hash = sha1_smol::Sha1::from(identity.as_bytes()).digest().to_string();
-        let dir = cache.join("stores").join(format!("{}-{}", &readable[tail..], &hash[..8]));
+        let dir = stores_folder(cache).join(format!("{}-{}", &readable[tail..], &hash[..8]));
         let place = Place { git_dir: dir.clone(), work_tree: None, also_objects: Vec::new(), write_objects: None };
         Store {
             repo: Repo { git: git.clone(), place },
@@ -90,6 +91,10 @@ impl Store {
 
     pub fn url(&self) -> &RemoteUrl {
         &self.url
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
     pub fn name(&self) -> &str {
@@ -285,9 +290,20 @@ impl Store {
     }
 }
 
+/// Where the stores are in a cache directory.
+pub fn stores_folder(cache: &Path) -> PathBuf {
+    cache.join("stores")
+}
+
 /// The lock of the store in `dir`, for those who write into it.
 pub fn lock_file(dir: &Path) -> PathBuf {
     beside(dir, ".lock")
+}
+
+/// The lock by which commands keep the store in `dir`, and every checkout that borrows from it, as they found it. They
+/// share it; `gc` takes it alone.
+pub fn use_file(dir: &Path) -> PathBuf {
+    beside(dir, ".use")
 }
 
 /// Not `with_extension`: names of stores hold dots, and all of one host would have one lock.

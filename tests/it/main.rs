@@ -7,6 +7,7 @@ mod cli;
 mod fleet;
 mod fleet_interrupted;
 mod fleet_selection;
+mod gc;
 mod interrupt;
 mod isolation;
 mod network;

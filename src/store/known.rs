@@ -1,0 +1,91 @@
+//! Which code repos use this cache: one small file for each code repo, assets folder and store. `gc` learns from them
+//! whose manifests and checkouts count.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::git_dir::{remove_if_there, write_atomically};
+use crate::error::{Error, Result};
+
+/// A code repo that uses a store.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Known {
+    /// Its root, absolute.
+    pub code_repo: PathBuf,
+    /// Where its checkouts are, absolute.
+    pub assets_folder: PathBuf,
+    /// The name of the store's directory.
+    pub store: String,
+    /// The assets repo as a manifest names it.
+    pub assets_repo: String,
+}
+
+/// Writes it down, unless it is written down already.
+///
+/// # Errors
+/// When the cache directory cannot be written, or a path is not UTF-8.
+pub fn remember(cache: &Path, known: &Known) -> Result<()> {
+    let bytes = serde_json::to_vec(known)
+        .map_err(|e| Error::failed(format!("cannot note `{}`", known.code_repo.display())).cause(e.to_string()))?;
+    let file = file(cache, known);
+    if std::fs::read(&file).is_ok_and(|old| old == bytes) {
+        return Ok(());
+    }
+    write_atomically(&file, &bytes, false)
+}
+
+/// All that is written down, sorted.
+pub fn all(cache: &Path) -> Vec<Known> {
+    let entries = std::fs::read_dir(folder(cache)).into_iter().flatten().flatten();
+    let mut all: Vec<Known> = entries
+        .filter_map(|entry| serde_json::from_slice(&std::fs::read(entry.path()).ok()?).ok())
+        .filter(|known: &Known| known.code_repo.is_absolute() && known.assets_folder.is_absolute())
+        .collect();
+    all.sort();
+    all
+}
+
+/// Forgets it.
+pub fn forget(cache: &Path, known: &Known) -> Result<()> {
+    remove_if_there(&file(cache, known))
+}
+
+/// The directory that holds the files.
+pub fn folder(cache: &Path) -> PathBuf {
+    cache.join("code-repos")
+}
+
+fn file(cache: &Path, known: &Known) -> PathBuf {
+    let identity = format!("{}\0{}\0{}", known.code_repo.display(), known.assets_folder.display(), known.store);
+    // Whoever names the same assets repo in two ways must not write in turns.
+    let hash = sha1_smol::Sha1::from(format!("{identity}\0{}", known.assets_repo).as_bytes()).digest().to_string();
+    folder(cache).join(&hash[..16])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn remembered_once_and_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let known = |code: &str| Known {
+            code_repo: code.into(),
+            assets_folder: Path::new(code).join(".assets"),
+            store: "host-o-n-12345678".into(),
+            assets_repo: "o/n".into(),
+        };
+        remember(dir.path(), &known("/b")).unwrap();
+        remember(dir.path(), &known("/a")).unwrap();
+        let written = || std::fs::metadata(file(dir.path(), &known("/a"))).unwrap().modified().unwrap();
+        let before = written();
+        remember(dir.path(), &known("/a")).unwrap();
+        assert_eq!(written(), before);
+        std::fs::write(folder(dir.path()).join("garbage"), "{").unwrap();
+        assert_eq!(all(dir.path()), [known("/a"), known("/b")]);
+        forget(dir.path(), &known("/a")).unwrap();
+        forget(dir.path(), &known("/a")).unwrap();
+        assert_eq!(all(dir.path()), [known("/b")]);
+    }
+}
