@@ -148,6 +148,11 @@ impl Git {
         Git { report: self.report.about(repo, manifest), ..self.clone() }
     }
 
+    /// The same git, downloading beside others for the same assets repo.
+    pub fn in_lane(&self, lane: usize) -> Git {
+        Git { report: self.report.in_lane(lane), ..self.clone() }
+    }
+
     /// Whether a token was given and is for the host of `url`.
     pub fn token_is_for(&self, url: &RemoteUrl) -> Option<bool> {
         let (_, for_host) = self.token.as_ref()?;

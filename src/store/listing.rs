@@ -28,6 +28,16 @@ pub struct Listing {
     pub above: Vec<Entry>,
 }
 
+impl Listing {
+    /// Every file content, each once.
+    pub fn blobs(&self) -> Vec<Oid> {
+        let mut blobs: Vec<Oid> = self.files.iter().chain(&self.above).map(|entry| entry.oid.clone()).collect();
+        blobs.sort();
+        blobs.dedup();
+        blobs
+    }
+}
+
 /// Lists a slice of the tree `root`; `None` when a tree is not in the object database.
 pub fn list(objects: &mut Objects, root: &Oid, slice: &RepoPath, limits: &Limits) -> Result<Option<Listing>> {
     let mut listing = Listing::default();

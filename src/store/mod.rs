@@ -8,8 +8,10 @@ mod filter;
 pub mod git_dir;
 pub mod journal;
 pub mod known;
+pub mod lane;
 pub mod listing;
 pub mod lock;
+mod parts;
 pub mod paths;
 mod work;
 
@@ -112,7 +114,7 @@ impl Store {
 
     /// The commits without history, which a checkout has to know too.
     pub fn shallow(&self) -> String {
-        std::fs::read_to_string(self.dir.join("shallow")).unwrap_or_default()
+        lane::shallow(&self.dir)
     }
 
     /// The store as a place for git, seeing the objects of checkouts too.
@@ -132,15 +134,8 @@ impl Store {
     /// # Errors
     /// When those that were not told of cannot be had at all: no network, no access, no repository.
     pub fn ensure(&self, wants: &[Want], also_objects: &[PathBuf], deliver: &mut dyn FnMut(Answers)) -> Result<()> {
-        let mut work = Work {
-            store: self,
-            wants,
-            also_objects,
-            open: vec![true; wants.len()],
-            deliver,
-            was_whole: false,
-            tips: Tips::new(),
-        };
+        let mut work =
+            Work { store: self, wants, also_objects, open: vec![true; wants.len()], deliver, tips: Tips::new() };
         match work.run() {
             Err(error) if error.kind == Kind::Failed && self.exists() && self.is_damaged() => {
                 self.set_aside()?;

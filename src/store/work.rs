@@ -1,28 +1,34 @@
 //! One run of [`Store::ensure`](super::Store::ensure): look what is here, fetch what is not, a part at a time, and look at
 //! each part while the next is on its way.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
-use std::sync::mpsc;
+use std::sync::{Mutex, PoisonError, mpsc};
 
-use super::filter;
-use super::listing;
+use super::lane::{self, LANES, Merging, Missing};
 use super::lock::{self, Lock};
-use super::{Ready, Store, Want, lock_file, paths};
+use super::parts::{Part, divide};
+use super::{Ready, Store, Want, filter, listing, lock_file, paths};
 use crate::error::{Error, Kind, Result, shell_word};
-use crate::git::failure::Failure;
+use crate::git::Filter;
 use crate::git::objects::Objects;
-use crate::git::{FetchRequest, Filter};
 use crate::manifest::Pin;
 use crate::names::{Oid, RefName};
 
 /// The tips of the remote's branches that absent pins stand for, by the wanted pin.
 pub type Tips = HashMap<Pin, Oid>;
 
-/// Fewer wants than this are fetched in one part: a part costs some round trips.
-const SMALLEST_PART: usize = 12;
-/// How a large download is divided, in percent. The last part is small, because nothing is fetched while it is written.
-const PARTS: &[usize] = &[30, 30, 25, 15];
+/// How what is looked at came here.
+#[derive(Clone, Copy, PartialEq)]
+enum Came {
+    /// Some time, perhaps not all of it.
+    Before,
+    /// With all its files: one of them tells whether that was worth it.
+    Whole,
+    /// Without any, into a store that was empty: there is no need to ask for each file whether it is here, which is slow
+    /// for those that are not.
+    WithoutFiles,
+}
 
 /// Why a want is not ready yet.
 enum Lacking {
@@ -32,19 +38,8 @@ enum Lacking {
     Blobs(Vec<Oid>),
 }
 
-/// What is asked of the remote in one call.
-struct Part {
-    /// The wants it is for, each with its refspecs or ids.
-    wants: Vec<(usize, Vec<String>)>,
-    filter: Filter,
-    shallow: bool,
-}
-
 /// What some wants, by their indexes, came to.
 pub type Answers = Vec<(usize, Result<Ready>)>;
-
-/// The wants of a call whose pins the remote does not have, and its own words about each.
-type Missing = Vec<(usize, Error)>;
 
 /// One run of [`Store::ensure`](super::Store::ensure).
 pub struct Work<'a> {
@@ -55,8 +50,6 @@ pub struct Work<'a> {
     /// Which wants have not been told of.
     pub open: Vec<bool>,
     pub deliver: &'a mut dyn FnMut(Answers),
-    /// Whether what is looked at next was fetched with all its files: one of them tells whether that was worth it.
-    pub was_whole: bool,
     pub tips: Tips,
 }
 
@@ -67,7 +60,7 @@ impl Work<'_> {
         let mut objects = None;
         if store.exists() {
             let open = self.still_open();
-            self.look(objects.insert(repo.objects()?), open)?;
+            self.look(objects.insert(repo.objects()?), open, Came::Before)?;
         }
         if self.still_open().is_empty() {
             return Ok(());
@@ -82,6 +75,7 @@ impl Work<'_> {
         let is_new = store.create()?;
         lock::remove_stale_git_locks(&store.dir)?;
         lock::remove_unfinished_packs(&store.dir);
+        lane::take_in_left_over(&store.dir)?;
         self.find_tips()?;
         let mut objects = match objects {
             Some(objects) => objects,
@@ -91,9 +85,10 @@ impl Work<'_> {
         // Looks again: whoever had the lock may have fetched it for us.
         let lacking = match is_new {
             true => open.into_iter().map(|index| (index, Lacking::Commit)).collect(),
-            false => self.look(&mut objects, open)?,
+            false => self.look(&mut objects, open, Came::Before)?,
         };
-        let lacking = self.fetch_commits(&mut objects, lacking)?;
+        let empty = is_new && self.also_objects.is_empty();
+        let lacking = self.fetch_commits(&mut objects, lacking, empty)?;
         self.fetch_blobs(&mut objects, lacking)?;
         store.repo.git.report().phase("");
         for index in self.still_open() {
@@ -116,12 +111,13 @@ impl Work<'_> {
 
     /// Looks which of some wants are ready, and tells of these together: what arrives together is shown together.
     /// Returns what the others lack.
-    fn look(&mut self, objects: &mut Objects, wants: Vec<usize>) -> Result<Vec<(usize, Lacking)>> {
+    fn look(&mut self, objects: &mut Objects, wants: Vec<usize>, came: Came) -> Result<Vec<(usize, Lacking)>> {
         let (mut lacking, mut answers) = (Vec::new(), Answers::new());
+        let mut is_judged = came != Came::Whole;
         for index in wants {
-            match self.look_at(objects, &self.wants[index]) {
+            match self.look_at(objects, &self.wants[index], came) {
                 Ok(Ok(ready)) => {
-                    if std::mem::take(&mut self.was_whole) {
+                    if !std::mem::replace(&mut is_judged, true) {
                         filter::remember(&self.store.dir, objects, &ready)?;
                     }
                     answers.push((index, Ok(ready)));
@@ -141,7 +137,7 @@ impl Work<'_> {
         Ok(lacking)
     }
 
-    fn look_at(&self, objects: &mut Objects, want: &Want) -> Result<std::result::Result<Ready, Lacking>> {
+    fn look_at(&self, objects: &mut Objects, want: &Want, came: Came) -> Result<std::result::Result<Ready, Lacking>> {
         let name = match &want.pin {
             Pin::Commit(oid) => oid.to_string(),
             Pin::Tag(tag) => tag.tag_ref(),
@@ -160,7 +156,10 @@ impl Work<'_> {
             return Ok(Err(Lacking::Commit));
         };
         paths::check_listing(&listing.files, limits)?;
-        let missing = listing::missing_blobs(objects, &mut listing)?;
+        let missing = match came {
+            Came::WithoutFiles => listing.blobs(),
+            _ => listing::missing_blobs(objects, &mut listing)?,
+        };
         if !missing.is_empty() {
             return Ok(Err(Lacking::Blobs(missing)));
         }
@@ -193,11 +192,12 @@ impl Work<'_> {
     }
 
     /// Fetches the commits that are lacking, with their trees; with all their files where that is what is wanted of them.
-    /// Returns what is lacking then.
+    /// Returns what is lacking then. `empty`: there are no objects here before.
     fn fetch_commits(
         &mut self,
         objects: &mut Objects,
         lacking: Vec<(usize, Lacking)>,
+        empty: bool,
     ) -> Result<Vec<(usize, Lacking)>> {
         let (commits, mut lacking): (Vec<_>, Vec<_>) =
             lacking.into_iter().partition(|(_, lacks)| matches!(lacks, Lacking::Commit));
@@ -212,7 +212,7 @@ impl Work<'_> {
         }
         if !parts.is_empty() {
             self.store.repo.git.report().phase(&format!("fetching from `{}`", self.store.name));
-            lacking.extend(self.fetch_parts(objects, parts)?);
+            lacking.extend(self.fetch_parts(objects, parts, empty)?);
         }
         Ok(lacking)
     }
@@ -227,36 +227,62 @@ impl Work<'_> {
         let files: usize = wants.iter().map(|(_, blobs)| blobs.len()).sum();
         if files > 0 {
             self.store.repo.git.report().phase(&format!("fetching {files} files from `{}`", self.store.name));
-            self.fetch_parts(objects, divide(wants, Filter::NoBlobs, false))?;
+            self.fetch_parts(objects, divide(wants, Filter::NoBlobs, false), false)?;
         }
         Ok(())
     }
 
-    /// Fetches parts one after the other, and looks at each while the next is on its way. Returns what is lacking then.
-    fn fetch_parts(&mut self, objects: &mut Objects, parts: Vec<Part>) -> Result<Vec<(usize, Lacking)>> {
+    /// Fetches parts, in a few lanes, and looks at each while others are on their way. Returns what is lacking then.
+    fn fetch_parts(&mut self, objects: &mut Objects, parts: Vec<Part>, empty: bool) -> Result<Vec<(usize, Lacking)>> {
         let store = self.store;
         let (sender, fetched) = mpsc::channel();
+        let (queue, merging) = (Mutex::new(VecDeque::from(parts)), Merging::default());
+        let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         std::thread::scope(|scope| {
-            scope.spawn(move || {
-                for part in parts {
-                    let missing = store.fetch_part(&part);
-                    let failed = missing.is_err();
-                    if sender.send((part, missing)).is_err() || failed {
-                        break;
+            for lane in 0..LANES {
+                let (sender, next, merging) = (sender.clone(), &next, &merging);
+                scope.spawn(move || {
+                    while let Some(part) = next() {
+                        let missing = store.fetch_part(&part, lane, merging);
+                        if sender.send((part, missing)).is_err() {
+                            break;
+                        }
+                    }
+                });
+            }
+            drop(sender);
+            let (mut lacking, mut failed) = (Vec::new(), None);
+            for (part, missing) in fetched {
+                match missing.and_then(|missing| self.look_at_part(objects, part, missing, empty)) {
+                    Ok(lacks) => lacking.extend(lacks),
+                    Err(error) => {
+                        // The other lane ends its part, and what it brings is of use.
+                        while next().is_some() {}
+                        failed.get_or_insert(error);
                     }
                 }
-            });
-            let mut lacking = Vec::new();
-            for (part, missing) in fetched {
-                for (index, error) in missing? {
-                    self.tell(vec![(index, Err(self.no_pin(&self.wants[index], &error)))]);
-                }
-                self.was_whole = part.filter == Filter::Nothing;
-                let open = part.wants.iter().map(|(index, _)| *index).filter(|index| self.open[*index]).collect();
-                lacking.extend(self.look(objects, open)?);
             }
-            Ok(lacking)
+            failed.map_or(Ok(lacking), Err)
         })
+    }
+
+    fn look_at_part(
+        &mut self,
+        objects: &mut Objects,
+        part: Part,
+        missing: Missing,
+        empty: bool,
+    ) -> Result<Vec<(usize, Lacking)>> {
+        for (index, error) in missing {
+            self.tell(vec![(index, Err(self.no_pin(&self.wants[index], &error)))]);
+        }
+        let open = part.wants.iter().map(|(index, _)| *index).filter(|index| self.open[*index]).collect();
+        let came = match part.filter {
+            Filter::Nothing => Came::Whole,
+            Filter::NoBlobs if empty && part.shallow => Came::WithoutFiles,
+            Filter::NoBlobs => Came::Before,
+        };
+        self.look(objects, open, came)
     }
 
     fn refspec(&self, pin: &Pin) -> String {
@@ -284,84 +310,5 @@ impl Work<'_> {
             .cause("the `assets.json` has no pin, which means the tip of that branch")
             .hint(want.advice.clone())
             .hint(format!("the branches there: `git ls-remote --heads {}`", shell_word(self.store.url.as_str())))
-    }
-}
-
-impl Store {
-    /// Fetches a part. Git stops at the first ref or commit that is not there and names it: the others are asked for
-    /// again.
-    fn fetch_part(&self, part: &Part) -> Result<Missing> {
-        let mut wants: Vec<&(usize, Vec<String>)> = part.wants.iter().collect();
-        let mut missing = Missing::new();
-        while !wants.is_empty() {
-            let mut refspecs: Vec<String> = wants.iter().flat_map(|(_, refspecs)| refspecs).cloned().collect();
-            refspecs.sort();
-            refspecs.dedup();
-            let request = FetchRequest { wants: refspecs, filter: part.filter, shallow: part.shallow };
-            let output = self.repo.fetch(&self.url, &request)?;
-            if output.succeeded() {
-                break;
-            }
-            let is_named = |refspecs: &[String]| {
-                let names = refspecs.iter().flat_map(|refspec| refspec.trim_start_matches('+').split(':'));
-                names.into_iter().any(|name| output.stderr.contains(name))
-            };
-            let (named, others): (Vec<_>, Vec<_>) = wants.into_iter().partition(|(_, refspecs)| is_named(refspecs));
-            if output.failure() != Failure::MissingRef || named.is_empty() || !part.shallow {
-                return Err(self.remote_error(output, "fetch from"));
-            }
-            let error = output.into_error();
-            missing.extend(named.into_iter().map(|(index, _)| (*index, error.clone())));
-            wants = others;
-        }
-        Ok(missing)
-    }
-}
-
-/// Divides a download into parts that can be worked with while the next ones come.
-fn divide(mut wants: Vec<(usize, Vec<String>)>, filter: Filter, shallow: bool) -> Vec<Part> {
-    let all = wants.len();
-    let mut parts = Vec::new();
-    for percent in PARTS {
-        let size = (all * percent / 100).max(SMALLEST_PART);
-        let rest = wants.split_off(size.min(wants.len()));
-        // What is left is not worth round trips of its own.
-        let (part, left) = if rest.len() < SMALLEST_PART {
-            (wants.into_iter().chain(rest).collect(), Vec::new())
-        } else {
-            (wants, rest)
-        };
-        wants = left;
-        parts.push(Part { wants: part, filter, shallow });
-        if wants.is_empty() {
-            break;
-        }
-    }
-    if let Some(last) = parts.last_mut() {
-        last.wants.extend(wants);
-    }
-    parts.retain(|part| !part.wants.is_empty());
-    parts
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_want_is_in_one_part_and_small_downloads_are_not_divided() {
-        for count in 0..500 {
-            let wants = (0..count).map(|index| (index, vec![index.to_string()])).collect();
-            let parts = divide(wants, Filter::Nothing, true);
-            let indexes: Vec<usize> = parts.iter().flat_map(|part| &part.wants).map(|(index, _)| *index).collect();
-            assert_eq!(indexes, (0..count).collect::<Vec<_>>());
-            assert!(
-                parts
-                    .iter()
-                    .all(|part| !part.wants.is_empty() && (parts.len() == 1 || part.wants.len() >= SMALLEST_PART))
-            );
-            assert!(parts.len() <= PARTS.len());
-            assert!(count >= 2 * SMALLEST_PART || parts.len() <= 1);
-        }
     }
 }

@@ -17,7 +17,7 @@ use super::Context;
 use crate::error::{AtPath, Error, Kind, Result};
 use crate::interrupt;
 use crate::store::lock::{self, Lock};
-use crate::store::{known, lock_file, stores_folder, use_file};
+use crate::store::{known, lane, lock_file, stores_folder, use_file};
 use left_overs::measure;
 use observe::{CodeRepo, Seen, World};
 use plan::{Claim, Use, claim, is_worth_it, store_use};
@@ -196,6 +196,7 @@ fn clean_store(context: &Context, dir: &Path) -> Result<Item> {
     let _alone = Lock::take(&use_file(dir), &patience, report)?;
     let _lock = Lock::take(&lock_file(dir), &patience, report)?;
     lock::remove_stale_git_locks(dir)?;
+    lane::take_in_left_over(dir)?;
     report.phase(&format!("looking through `{}`", dir.display()));
     // What was seen before may have changed while others had it.
     let world = World::observe(context)?;
