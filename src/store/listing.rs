@@ -1,5 +1,6 @@
 //! The files of a slice, read from tree objects.
 
+use super::census::Census;
 use super::paths;
 use crate::error::{Error, Result};
 use crate::git::objects::{Objects, TreeEntry};
@@ -29,7 +30,13 @@ pub struct Listing {
 }
 
 /// Lists a slice of the tree `root`; `None` when a tree is not in the object database.
-pub fn list(objects: &mut Objects, root: &Oid, slice: &RepoPath, limits: &Limits) -> Result<Option<Listing>> {
+pub fn list(
+    objects: &mut Objects,
+    census: &mut Census,
+    root: &Oid,
+    slice: &RepoPath,
+    limits: &Limits,
+) -> Result<Option<Listing>> {
     let mut listing = Listing::default();
     let mut tree = root.clone();
     let mut above = String::new();
@@ -45,6 +52,7 @@ pub fn list(objects: &mut Objects, root: &Oid, slice: &RepoPath, limits: &Limits
         tree = next.oid;
     }
     listing.tree = Some(tree.clone());
+    census.check_slice(objects, &tree, limits)?;
     let mut level = vec![(above, tree)];
     while !level.is_empty() {
         let oids: Vec<Oid> = level.iter().map(|(_, oid)| oid.clone()).collect();
@@ -54,15 +62,11 @@ pub fn list(objects: &mut Objects, root: &Oid, slice: &RepoPath, limits: &Limits
             for entry in entries {
                 let found = to_entry(folder, &entry)?;
                 if entry.is_tree() {
-                    // Checked on the way down, so that a tree made of itself ends here.
                     paths::check_path(&found.path, limits)?;
                     next.push((found.path + "/", entry.oid));
                 } else {
                     listing.files.push(found);
                 }
-            }
-            if listing.files.len() + next.len() > limits.files {
-                return Err(paths::too_many(limits));
             }
         }
         level = next;
@@ -70,20 +74,45 @@ pub fn list(objects: &mut Objects, root: &Oid, slice: &RepoPath, limits: &Limits
     Ok(Some(listing))
 }
 
-/// Fills in the sizes and returns the blobs that are not in the object database.
-pub fn missing_blobs(objects: &mut Objects, listing: &mut Listing) -> Result<Vec<Oid>> {
+/// Files whose contents are not in the object database.
+#[derive(Debug)]
+pub struct Missing {
+    /// How many there are.
+    pub count: usize,
+    /// The path of one of them.
+    pub path: String,
+    /// What to ask the server for: the files, or the tree of the whole slice.
+    pub ask: Vec<Oid>,
+}
+
+/// What is sent again at most, in bytes, to ask for a slice instead of its files.
+const SENT_AGAIN: u64 = 1 << 20;
+
+/// Fills in the sizes, and tells of the files that are not in the object database.
+pub fn missing_files(objects: &mut Objects, listing: &mut Listing) -> Result<Option<Missing>> {
+    let below = listing.files.len();
     let mut entries: Vec<&mut Entry> = listing.files.iter_mut().chain(&mut listing.above).collect();
     let oids: Vec<String> = entries.iter().map(|entry| entry.oid.to_string()).collect();
-    let mut missing = Vec::new();
-    for (entry, info) in entries.iter_mut().zip(objects.infos(&oids)?) {
+    let (mut files, mut above, mut path) = (Vec::new(), Vec::new(), None);
+    for (index, (entry, info)) in entries.iter_mut().zip(objects.infos(&oids)?).enumerate() {
         match info {
             Some(info) => entry.size = info.size,
-            None => missing.push(entry.oid.clone()),
+            None => {
+                path.get_or_insert_with(|| entry.path.clone());
+                if index < below { &mut files } else { &mut above }.push(entry.oid.clone());
+            }
         }
     }
-    missing.sort();
-    missing.dedup();
-    Ok(missing)
+    let Some(path) = path else { return Ok(None) };
+    let here: u64 = listing.files.iter().map(|file| file.size).sum();
+    let count = files.len() + above.len();
+    // A file that is asked for by its id is sent whatever its size; of a tree the server leaves out what is too large.
+    let slice = listing.tree.as_ref().filter(|_| !files.is_empty() && here <= SENT_AGAIN);
+    let mut ask = slice.map_or(files, |tree| vec![tree.clone()]);
+    ask.extend(above);
+    ask.sort();
+    ask.dedup();
+    Ok(Some(Missing { count, path, ask }))
 }
 
 /// The tree at a path below the tree `root`; the outer `None` when a tree on the way is not here.

@@ -2,6 +2,7 @@
 //! code repo. Only it downloads. It has no promisor remote in its configuration, so that for every other call an object
 //! that is not here is simply missing.
 
+pub mod census;
 pub mod checkout;
 pub mod composite;
 mod filter;
@@ -22,6 +23,7 @@ use crate::git::{Git, Output, Place, Repo, parse};
 use crate::manifest::Pin;
 use crate::names::{Oid, RemoteUrl, RepoPath};
 use crate::settings::Limits;
+use census::Census;
 use listing::Listing;
 use lock::Patience;
 pub use work::Answers;
@@ -138,7 +140,7 @@ impl Store {
             also_objects,
             open: vec![true; wants.len()],
             deliver,
-            was_whole: false,
+            census: Census::default(),
             tips: Tips::new(),
         };
         match work.run() {

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::mpsc;
 
+use super::census::Census;
 use super::filter;
-use super::listing;
+use super::listing::{self, Missing};
 use super::lock::{self, Lock};
 use super::{Ready, Store, Want, lock_file, paths};
 use crate::error::{Error, Kind, Result, shell_word};
@@ -28,8 +29,19 @@ const PARTS: &[usize] = &[30, 30, 25, 15];
 enum Lacking {
     /// The commit, or a tree of it.
     Commit,
-    /// These file contents.
-    Blobs(Vec<Oid>),
+    /// The contents of some files.
+    Files(Missing),
+}
+
+/// What the server was asked for of what is looked at.
+#[derive(Clone, Copy, PartialEq)]
+enum Asked {
+    /// No files.
+    Nothing,
+    /// The files that were missing.
+    Files,
+    /// All files of the commit.
+    Whole,
 }
 
 /// What is asked of the remote in one call.
@@ -44,7 +56,7 @@ struct Part {
 pub type Answers = Vec<(usize, Result<Ready>)>;
 
 /// The wants of a call whose pins the remote does not have, and its own words about each.
-type Missing = Vec<(usize, Error)>;
+type Refused = Vec<(usize, Error)>;
 
 /// One run of [`Store::ensure`](super::Store::ensure).
 pub struct Work<'a> {
@@ -55,8 +67,7 @@ pub struct Work<'a> {
     /// Which wants have not been told of.
     pub open: Vec<bool>,
     pub deliver: &'a mut dyn FnMut(Answers),
-    /// Whether what is looked at next was fetched with all its files: one of them tells whether that was worth it.
-    pub was_whole: bool,
+    pub census: Census,
     pub tips: Tips,
 }
 
@@ -67,7 +78,7 @@ impl Work<'_> {
         let mut objects = None;
         if store.exists() {
             let open = self.still_open();
-            self.look(objects.insert(repo.objects()?), open)?;
+            self.look(objects.insert(repo.objects()?), open, Asked::Nothing)?;
         }
         if self.still_open().is_empty() {
             return Ok(());
@@ -91,10 +102,10 @@ impl Work<'_> {
         // Looks again: whoever had the lock may have fetched it for us.
         let lacking = match is_new {
             true => open.into_iter().map(|index| (index, Lacking::Commit)).collect(),
-            false => self.look(&mut objects, open)?,
+            false => self.look(&mut objects, open, Asked::Nothing)?,
         };
         let lacking = self.fetch_commits(&mut objects, lacking)?;
-        self.fetch_blobs(&mut objects, lacking)?;
+        self.fetch_files(&mut objects, lacking)?;
         store.repo.git.report().phase("");
         for index in self.still_open() {
             let error = Error::failed(format!("`{}` did not send all of {}", store.name, self.wants[index].pin));
@@ -116,15 +127,21 @@ impl Work<'_> {
 
     /// Looks which of some wants are ready, and tells of these together: what arrives together is shown together.
     /// Returns what the others lack.
-    fn look(&mut self, objects: &mut Objects, wants: Vec<usize>) -> Result<Vec<(usize, Lacking)>> {
+    fn look(&mut self, objects: &mut Objects, wants: Vec<usize>, mut asked: Asked) -> Result<Vec<(usize, Lacking)>> {
         let (mut lacking, mut answers) = (Vec::new(), Answers::new());
         for index in wants {
             match self.look_at(objects, &self.wants[index]) {
                 Ok(Ok(ready)) => {
-                    if std::mem::take(&mut self.was_whole) {
+                    if asked == Asked::Whole {
+                        // One of them tells whether that was worth it.
                         filter::remember(&self.store.dir, objects, &ready)?;
+                        asked = Asked::Files;
                     }
                     answers.push((index, Ok(ready)));
+                }
+                Ok(Err(Lacking::Files(missing))) if asked != Asked::Nothing => {
+                    let error = paths::too_large(&missing.path, &self.store.access.limits);
+                    answers.push((index, Err(error.cause("the server was asked to leave out such files, and did"))));
                 }
                 Ok(Err(lacks)) => lacking.push((index, lacks)),
                 Err(error) if error.kind == Kind::Interrupted => return Err(error),
@@ -141,7 +158,7 @@ impl Work<'_> {
         Ok(lacking)
     }
 
-    fn look_at(&self, objects: &mut Objects, want: &Want) -> Result<std::result::Result<Ready, Lacking>> {
+    fn look_at(&mut self, objects: &mut Objects, want: &Want) -> Result<std::result::Result<Ready, Lacking>> {
         let name = match &want.pin {
             Pin::Commit(oid) => oid.to_string(),
             Pin::Tag(tag) => tag.tag_ref(),
@@ -156,13 +173,14 @@ impl Work<'_> {
             _ => None,
         };
         let limits = &self.store.access.limits;
-        let Some(mut listing) = listing::list(objects, &details.tree, &want.slice, limits)? else {
-            return Ok(Err(Lacking::Commit));
-        };
-        paths::check_listing(&listing.files, limits)?;
-        let missing = listing::missing_blobs(objects, &mut listing)?;
-        if !missing.is_empty() {
-            return Ok(Err(Lacking::Blobs(missing)));
+        self.census.check_commit(objects, &details.tree, limits)?;
+        let listing = listing::list(objects, &mut self.census, &details.tree, &want.slice, limits)?;
+        let Some(mut listing) = listing else { return Ok(Err(Lacking::Commit)) };
+        paths::check_listing(&listing, limits)?;
+        let missing = listing::missing_files(objects, &mut listing)?;
+        paths::check_sizes(&listing, limits)?;
+        if let Some(missing) = missing {
+            return Ok(Err(Lacking::Files(missing)));
         }
         Ok(Ok(Ready { commit, tag, listing }))
     }
@@ -201,11 +219,13 @@ impl Work<'_> {
     ) -> Result<Vec<(usize, Lacking)>> {
         let (commits, mut lacking): (Vec<_>, Vec<_>) =
             lacking.into_iter().partition(|(_, lacks)| matches!(lacks, Lacking::Commit));
+        let limits = &self.store.access.limits;
+        let large = filter::large(limits);
         let (whole, without_blobs): (Vec<_>, Vec<_>) = commits
             .into_iter()
             .map(|(index, _)| (index, vec![self.refspec(&self.wants[index].pin)]))
-            .partition(|(index, _)| filter::for_pin(&self.store.dir, &self.wants[*index].pin) == Filter::Nothing);
-        let mut parts = divide(whole, Filter::Nothing, true);
+            .partition(|(index, _)| filter::for_pin(&self.store.dir, &self.wants[*index].pin, limits) == large);
+        let mut parts = divide(whole, large, true);
         if !without_blobs.is_empty() {
             // Small, whatever their number; the files come in parts.
             parts.insert(0, Part { wants: without_blobs, filter: Filter::NoBlobs, shallow: true });
@@ -217,17 +237,19 @@ impl Work<'_> {
         Ok(lacking)
     }
 
-    fn fetch_blobs(&mut self, objects: &mut Objects, lacking: Vec<(usize, Lacking)>) -> Result<()> {
+    fn fetch_files(&mut self, objects: &mut Objects, lacking: Vec<(usize, Lacking)>) -> Result<()> {
         let mut wants: Vec<(usize, Vec<String>)> = Vec::new();
+        let mut files = 0;
         for (index, lacks) in lacking {
-            if let Lacking::Blobs(blobs) = lacks {
-                wants.push((index, blobs.iter().map(Oid::to_string).collect()));
+            if let Lacking::Files(missing) = lacks {
+                files += missing.count;
+                wants.push((index, missing.ask.iter().map(Oid::to_string).collect()));
             }
         }
-        let files: usize = wants.iter().map(|(_, blobs)| blobs.len()).sum();
         if files > 0 {
             self.store.repo.git.report().phase(&format!("fetching {files} files from `{}`", self.store.name));
-            self.fetch_parts(objects, divide(wants, Filter::NoBlobs, false))?;
+            let large = filter::large(&self.store.access.limits);
+            self.fetch_parts(objects, divide(wants, large, false))?;
         }
         Ok(())
     }
@@ -251,9 +273,13 @@ impl Work<'_> {
                 for (index, error) in missing? {
                     self.tell(vec![(index, Err(self.no_pin(&self.wants[index], &error)))]);
                 }
-                self.was_whole = part.filter == Filter::Nothing;
+                let asked = match (part.filter, part.shallow) {
+                    (Filter::NoBlobs, _) => Asked::Nothing,
+                    (Filter::Large(_), true) => Asked::Whole,
+                    (Filter::Large(_), false) => Asked::Files,
+                };
                 let open = part.wants.iter().map(|(index, _)| *index).filter(|index| self.open[*index]).collect();
-                lacking.extend(self.look(objects, open)?);
+                lacking.extend(self.look(objects, open, asked)?);
             }
             Ok(lacking)
         })
@@ -290,9 +316,9 @@ impl Work<'_> {
 impl Store {
     /// Fetches a part. Git stops at the first ref or commit that is not there and names it: the others are asked for
     /// again.
-    fn fetch_part(&self, part: &Part) -> Result<Missing> {
+    fn fetch_part(&self, part: &Part) -> Result<Refused> {
         let mut wants: Vec<&(usize, Vec<String>)> = part.wants.iter().collect();
-        let mut missing = Missing::new();
+        let mut missing = Refused::new();
         while !wants.is_empty() {
             let mut refspecs: Vec<String> = wants.iter().flat_map(|(_, refspecs)| refspecs).cloned().collect();
             refspecs.sort();
@@ -352,7 +378,7 @@ mod tests {
     fn every_want_is_in_one_part_and_small_downloads_are_not_divided() {
         for count in 0..500 {
             let wants = (0..count).map(|index| (index, vec![index.to_string()])).collect();
-            let parts = divide(wants, Filter::Nothing, true);
+            let parts = divide(wants, Filter::NoBlobs, true);
             let indexes: Vec<usize> = parts.iter().flat_map(|part| &part.wants).map(|(index, _)| *index).collect();
             assert_eq!(indexes, (0..count).collect::<Vec<_>>());
             assert!(
