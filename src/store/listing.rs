@@ -96,6 +96,11 @@ pub fn missing_files(objects: &mut Objects, listing: &mut Listing) -> Result<Opt
     let (mut files, mut above, mut path) = (Vec::new(), Vec::new(), None);
     for (index, (entry, info)) in entries.iter_mut().zip(objects.infos(&oids)?).enumerate() {
         match info {
+            Some(info) if info.kind != "blob" => {
+                return Err(Error::failed(format!("`{}` is a {} and not a file", printable(&entry.path), info.kind))
+                    .cause("the tree it is in was made by hand")
+                    .hint("ask whoever pushed the commit to take it back"));
+            }
             Some(info) => entry.size = info.size,
             None => {
                 path.get_or_insert_with(|| entry.path.clone());
