@@ -18,7 +18,7 @@ use crate::git::{FetchRequest, Repo};
 pub const LANES: usize = 2;
 
 /// The wants of a call whose pins the remote does not have, and its own words about each.
-pub type Missing = Vec<(usize, Error)>;
+pub type Refused = Vec<(usize, Error)>;
 
 /// Held by whoever brings the knowledge of a lane into the store.
 pub type Merging = Mutex<()>;
@@ -26,7 +26,7 @@ pub type Merging = Mutex<()>;
 impl Store {
     /// Fetches a part from a lane. Git stops at the first ref or commit that is not there and names it: the others are
     /// asked for again. Call it under the store's lock.
-    pub(super) fn fetch_part(&self, part: &Part, lane: usize, merging: &Merging) -> Result<Missing> {
+    pub(super) fn fetch_part(&self, part: &Part, lane: usize, merging: &Merging) -> Result<Refused> {
         let lanes = lanes_folder(&self.dir);
         std::fs::create_dir_all(&lanes).at("create", &lanes)?;
         let folder = tempfile::Builder::new().prefix(".lane-").tempdir_in(&lanes).at("write into", &lanes)?;
@@ -45,9 +45,9 @@ impl Store {
         result
     }
 
-    fn fetch_from(&self, lane: &Repo, part: &Part) -> Result<Missing> {
+    fn fetch_from(&self, lane: &Repo, part: &Part) -> Result<Refused> {
         let mut wants: Vec<&(usize, Vec<String>)> = part.wants.iter().collect();
-        let mut missing = Missing::new();
+        let mut refused = Refused::new();
         while !wants.is_empty() {
             let mut refspecs: Vec<String> = wants.iter().flat_map(|(_, refspecs)| refspecs).cloned().collect();
             refspecs.sort();
@@ -66,10 +66,10 @@ impl Store {
                 return Err(self.remote_error(output, "fetch from"));
             }
             let error = output.into_error();
-            missing.extend(named.into_iter().map(|(index, _)| (*index, error.clone())));
+            refused.extend(named.into_iter().map(|(index, _)| (*index, error.clone())));
             wants = others;
         }
-        Ok(missing)
+        Ok(refused)
     }
 }
 

@@ -2,6 +2,7 @@
 //! code repo. Only it downloads. It has no promisor remote in its configuration, so that for every other call an object
 //! that is not here is simply missing.
 
+pub mod census;
 pub mod checkout;
 pub mod composite;
 mod filter;
@@ -24,6 +25,7 @@ use crate::git::{Git, Output, Place, Repo, parse};
 use crate::manifest::Pin;
 use crate::names::{Oid, RemoteUrl, RepoPath};
 use crate::settings::Limits;
+use census::Census;
 use listing::Listing;
 use lock::Patience;
 pub use work::Answers;
@@ -134,8 +136,15 @@ impl Store {
     /// # Errors
     /// When those that were not told of cannot be had at all: no network, no access, no repository.
     pub fn ensure(&self, wants: &[Want], also_objects: &[PathBuf], deliver: &mut dyn FnMut(Answers)) -> Result<()> {
-        let mut work =
-            Work { store: self, wants, also_objects, open: vec![true; wants.len()], deliver, tips: Tips::new() };
+        let mut work = Work {
+            store: self,
+            wants,
+            also_objects,
+            open: vec![true; wants.len()],
+            deliver,
+            census: Census::default(),
+            tips: Tips::new(),
+        };
         match work.run() {
             Err(error) if error.kind == Kind::Failed && self.exists() && self.is_damaged() => {
                 self.set_aside()?;

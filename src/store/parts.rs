@@ -51,7 +51,7 @@ mod tests {
     fn every_want_is_in_one_part_and_small_downloads_are_not_divided() {
         for count in 0..500 {
             let wants = (0..count).map(|index| (index, vec![index.to_string()])).collect();
-            let parts = divide(wants, Filter::Nothing, true);
+            let parts = divide(wants, Filter::NoBlobs, true);
             let indexes: Vec<usize> = parts.iter().flat_map(|part| &part.wants).map(|(index, _)| *index).collect();
             assert_eq!(indexes, (0..count).collect::<Vec<_>>());
             assert!(

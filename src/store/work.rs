@@ -5,11 +5,13 @@ use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError, mpsc};
 
-use super::lane::{self, LANES, Merging, Missing};
+use super::census::Census;
+use super::lane::{self, LANES, Merging, Refused};
+use super::listing::{self, Listing, Missing};
 use super::lock::{self, Lock};
 use super::parts::{Part, divide};
-use super::{Ready, Store, Want, filter, listing, lock_file, paths};
-use crate::error::{Error, Kind, Result, shell_word};
+use super::{Ready, Store, Want, filter, lock_file, paths};
+use crate::error::{Error, Result, shell_word};
 use crate::git::Filter;
 use crate::git::objects::Objects;
 use crate::manifest::Pin;
@@ -18,25 +20,29 @@ use crate::names::{Oid, RefName};
 /// The tips of the remote's branches that absent pins stand for, by the wanted pin.
 pub type Tips = HashMap<Pin, Oid>;
 
-/// How what is looked at came here.
-#[derive(Clone, Copy, PartialEq)]
-enum Came {
-    /// Some time, perhaps not all of it.
-    Before,
-    /// With all its files: one of them tells whether that was worth it.
-    Whole,
-    /// Without any, into a store that was empty: there is no need to ask for each file whether it is here, which is slow
-    /// for those that are not.
-    WithoutFiles,
-}
-
 /// Why a want is not ready yet.
 enum Lacking {
     /// The commit, or a tree of it.
     Commit,
-    /// These file contents.
-    Blobs(Vec<Oid>),
+    /// The contents of some files.
+    Files(Missing),
 }
+
+/// What the server was asked for of what is looked at.
+#[derive(Clone, Copy, PartialEq)]
+enum Asked {
+    /// Nothing, or the commits: files may be here from an earlier time.
+    Commits,
+    /// The commits, for a store that was empty: no file can be here.
+    FirstCommits,
+    /// The files that were missing.
+    Files,
+    /// All files of the commit.
+    Whole,
+}
+
+/// What was found of a want: its commit, what its tag points to, its files.
+type Found = Option<(Oid, Option<Oid>, Listing)>;
 
 /// What some wants, by their indexes, came to.
 pub type Answers = Vec<(usize, Result<Ready>)>;
@@ -50,6 +56,7 @@ pub struct Work<'a> {
     /// Which wants have not been told of.
     pub open: Vec<bool>,
     pub deliver: &'a mut dyn FnMut(Answers),
+    pub census: Census,
     pub tips: Tips,
 }
 
@@ -60,7 +67,7 @@ impl Work<'_> {
         let mut objects = None;
         if store.exists() {
             let open = self.still_open();
-            self.look(objects.insert(repo.objects()?), open, Came::Before)?;
+            self.look(objects.insert(repo.objects()?), open, Asked::Commits)?;
         }
         if self.still_open().is_empty() {
             return Ok(());
@@ -85,11 +92,11 @@ impl Work<'_> {
         // Looks again: whoever had the lock may have fetched it for us.
         let lacking = match is_new {
             true => open.into_iter().map(|index| (index, Lacking::Commit)).collect(),
-            false => self.look(&mut objects, open, Came::Before)?,
+            false => self.look(&mut objects, open, Asked::Commits)?,
         };
-        let empty = is_new && self.also_objects.is_empty();
-        let lacking = self.fetch_commits(&mut objects, lacking, empty)?;
-        self.fetch_blobs(&mut objects, lacking)?;
+        let first = if is_new && self.also_objects.is_empty() { Asked::FirstCommits } else { Asked::Commits };
+        let lacking = self.fetch_commits(&mut objects, lacking, first)?;
+        self.fetch_files(&mut objects, lacking)?;
         store.repo.git.report().phase("");
         for index in self.still_open() {
             let error = Error::failed(format!("`{}` did not send all of {}", store.name, self.wants[index].pin));
@@ -111,25 +118,24 @@ impl Work<'_> {
 
     /// Looks which of some wants are ready, and tells of these together: what arrives together is shown together.
     /// Returns what the others lack.
-    fn look(&mut self, objects: &mut Objects, wants: Vec<usize>, came: Came) -> Result<Vec<(usize, Lacking)>> {
+    fn look(&mut self, objects: &mut Objects, wants: Vec<usize>, asked: Asked) -> Result<Vec<(usize, Lacking)>> {
         let (mut lacking, mut answers) = (Vec::new(), Answers::new());
-        let mut is_judged = came != Came::Whole;
-        for index in wants {
-            match self.look_at(objects, &self.wants[index], came) {
+        let mut is_judged = asked != Asked::Whole;
+        for (index, found) in self.find(objects, wants)? {
+            match found.and_then(|found| self.missing_of(objects, found, asked)) {
                 Ok(Ok(ready)) => {
+                    // One of them tells whether that was worth it.
                     if !std::mem::replace(&mut is_judged, true) {
                         filter::remember(&self.store.dir, objects, &ready)?;
                     }
                     answers.push((index, Ok(ready)));
                 }
-                Ok(Err(lacks)) => lacking.push((index, lacks)),
-                Err(error) if error.kind == Kind::Interrupted => return Err(error),
-                Err(error)
-                    if error.message.contains("gave no usable answer")
-                        || error.message.contains("ended unexpectedly") =>
-                {
-                    return Err(error);
+                Ok(Err(Lacking::Files(missing))) if matches!(asked, Asked::Files | Asked::Whole) => {
+                    let error = paths::too_large(&missing.path, &self.store.access.limits);
+                    answers.push((index, Err(error.cause("the server was asked to leave out such files, and did"))));
                 }
+                Ok(Err(lacks)) => lacking.push((index, lacks)),
+                Err(error) if objects.is_broken() => return Err(error),
                 Err(error) => answers.push((index, Err(error))),
             }
         }
@@ -137,33 +143,72 @@ impl Work<'_> {
         Ok(lacking)
     }
 
-    fn look_at(&self, objects: &mut Objects, want: &Want, came: Came) -> Result<std::result::Result<Ready, Lacking>> {
-        let name = match &want.pin {
-            Pin::Commit(oid) => oid.to_string(),
-            Pin::Tag(tag) => tag.tag_ref(),
-            Pin::Tip { .. } => match self.tips.get(&want.pin) {
-                Some(oid) => oid.to_string(),
-                None => return Ok(Err(Lacking::Commit)),
-            },
-        };
-        let Some((commit, details)) = objects.commit(&name)? else { return Ok(Err(Lacking::Commit)) };
-        let tag = match &want.pin {
-            Pin::Tag(tag) => objects.info(&tag.tag_ref())?.map(|info| info.oid),
-            _ => None,
-        };
+    /// Finds the commits of some wants, and the files of their slices.
+    fn find(&mut self, objects: &mut Objects, wants: Vec<usize>) -> Result<Vec<(usize, Result<Found>)>> {
         let limits = &self.store.access.limits;
-        let Some(mut listing) = listing::list(objects, &details.tree, &want.slice, limits)? else {
-            return Ok(Err(Lacking::Commit));
-        };
-        paths::check_listing(&listing.files, limits)?;
-        let missing = match came {
-            Came::WithoutFiles => listing.blobs(),
-            _ => listing::missing_blobs(objects, &mut listing)?,
-        };
-        if !missing.is_empty() {
-            return Ok(Err(Lacking::Blobs(missing)));
+        let (mut found, mut named) = (Vec::with_capacity(wants.len()), Vec::new());
+        for index in wants {
+            match self.name_of(&self.wants[index].pin) {
+                Some(name) => named.push((index, name)),
+                None => found.push((index, Ok(None))),
+            }
         }
-        Ok(Ok(Ready { commit, tag, listing }))
+        let names: Vec<&str> = named.iter().map(|(_, name)| name.as_str()).collect();
+        let (commits, tags) = (objects.commits(&names)?, objects.infos(&names)?);
+        let mut here = Vec::new();
+        for (((index, _), commit), tag) in named.iter().zip(commits).zip(tags) {
+            let is_tag = matches!(self.wants[*index].pin, Pin::Tag(_));
+            match commit {
+                Some((oid, commit)) => here.push((*index, oid, tag.filter(|_| is_tag).map(|tag| tag.oid), commit.tree)),
+                None => found.push((*index, Ok(None))),
+            }
+        }
+        self.census.read_ahead(objects, here.iter().map(|(.., root)| root.clone()).collect(), limits)?;
+        let (mut slices, mut to_list) = (Vec::new(), Vec::new());
+        for (index, commit, tag, root) in here {
+            match self.census.check_commit(objects, &root, limits) {
+                Err(error) if objects.is_broken() => return Err(error),
+                Err(error) => found.push((index, Err(error))),
+                Ok(()) => {
+                    slices.push((root, &self.wants[index].slice));
+                    to_list.push((index, commit, tag));
+                }
+            }
+        }
+        let listings = listing::list_each(objects, &mut self.census, &slices, limits)?;
+        found.extend(to_list.into_iter().zip(listings).map(|((index, commit, tag), listing)| {
+            (index, listing.map(|listing| listing.map(|listing| (commit, tag, listing))))
+        }));
+        Ok(found)
+    }
+
+    /// How the object database knows the commit of a pin.
+    fn name_of(&self, pin: &Pin) -> Option<String> {
+        match pin {
+            Pin::Commit(oid) => Some(oid.to_string()),
+            Pin::Tag(tag) => Some(tag.tag_ref()),
+            Pin::Tip { .. } => self.tips.get(pin).map(Oid::to_string),
+        }
+    }
+
+    fn missing_of(
+        &self,
+        objects: &mut Objects,
+        found: Found,
+        asked: Asked,
+    ) -> Result<std::result::Result<Ready, Lacking>> {
+        let Some((commit, tag, mut listing)) = found else { return Ok(Err(Lacking::Commit)) };
+        let limits = &self.store.access.limits;
+        paths::check_listing(&listing, limits)?;
+        let missing = match asked {
+            Asked::FirstCommits => listing::all_files(&listing),
+            _ => listing::missing_files(objects, &mut listing)?,
+        };
+        paths::check_sizes(&listing, limits)?;
+        Ok(match missing {
+            Some(missing) => Err(Lacking::Files(missing)),
+            None => Ok(Ready { commit, tag, listing }),
+        })
     }
 
     /// Finds out which commits the absent pins stand for; one request for all of them.
@@ -192,48 +237,52 @@ impl Work<'_> {
     }
 
     /// Fetches the commits that are lacking, with their trees; with all their files where that is what is wanted of them.
-    /// Returns what is lacking then. `empty`: there are no objects here before.
+    /// Returns what is lacking then.
     fn fetch_commits(
         &mut self,
         objects: &mut Objects,
         lacking: Vec<(usize, Lacking)>,
-        empty: bool,
+        asked: Asked,
     ) -> Result<Vec<(usize, Lacking)>> {
         let (commits, mut lacking): (Vec<_>, Vec<_>) =
             lacking.into_iter().partition(|(_, lacks)| matches!(lacks, Lacking::Commit));
+        let limits = &self.store.access.limits;
+        let large = filter::large(limits);
         let (whole, without_blobs): (Vec<_>, Vec<_>) = commits
             .into_iter()
             .map(|(index, _)| (index, vec![self.refspec(&self.wants[index].pin)]))
-            .partition(|(index, _)| filter::for_pin(&self.store.dir, &self.wants[*index].pin) == Filter::Nothing);
-        let mut parts = divide(whole, Filter::Nothing, true);
+            .partition(|(index, _)| filter::for_pin(&self.store.dir, &self.wants[*index].pin, limits) == large);
+        let mut parts = divide(whole, large, true);
         if !without_blobs.is_empty() {
             // Small, whatever their number; the files come in parts.
             parts.insert(0, Part { wants: without_blobs, filter: Filter::NoBlobs, shallow: true });
         }
         if !parts.is_empty() {
             self.store.repo.git.report().phase(&format!("fetching from `{}`", self.store.name));
-            lacking.extend(self.fetch_parts(objects, parts, empty)?);
+            lacking.extend(self.fetch_parts(objects, parts, asked)?);
         }
         Ok(lacking)
     }
 
-    fn fetch_blobs(&mut self, objects: &mut Objects, lacking: Vec<(usize, Lacking)>) -> Result<()> {
+    fn fetch_files(&mut self, objects: &mut Objects, lacking: Vec<(usize, Lacking)>) -> Result<()> {
         let mut wants: Vec<(usize, Vec<String>)> = Vec::new();
+        let mut files = 0;
         for (index, lacks) in lacking {
-            if let Lacking::Blobs(blobs) = lacks {
-                wants.push((index, blobs.iter().map(Oid::to_string).collect()));
+            if let Lacking::Files(missing) = lacks {
+                files += missing.count;
+                wants.push((index, missing.ask.iter().map(Oid::to_string).collect()));
             }
         }
-        let files: usize = wants.iter().map(|(_, blobs)| blobs.len()).sum();
         if files > 0 {
             self.store.repo.git.report().phase(&format!("fetching {files} files from `{}`", self.store.name));
-            self.fetch_parts(objects, divide(wants, Filter::NoBlobs, false), false)?;
+            let large = filter::large(&self.store.access.limits);
+            self.fetch_parts(objects, divide(wants, large, false), Asked::Files)?;
         }
         Ok(())
     }
 
     /// Fetches parts, in a few lanes, and looks at each while others are on their way. Returns what is lacking then.
-    fn fetch_parts(&mut self, objects: &mut Objects, parts: Vec<Part>, empty: bool) -> Result<Vec<(usize, Lacking)>> {
+    fn fetch_parts(&mut self, objects: &mut Objects, parts: Vec<Part>, asked: Asked) -> Result<Vec<(usize, Lacking)>> {
         let store = self.store;
         let (sender, fetched) = mpsc::channel();
         let (queue, merging) = (Mutex::new(VecDeque::from(parts)), Merging::default());
@@ -243,8 +292,8 @@ impl Work<'_> {
                 let (sender, next, merging) = (sender.clone(), &next, &merging);
                 scope.spawn(move || {
                     while let Some(part) = next() {
-                        let missing = store.fetch_part(&part, lane, merging);
-                        if sender.send((part, missing)).is_err() {
+                        let refused = store.fetch_part(&part, lane, merging);
+                        if sender.send((part, refused)).is_err() {
                             break;
                         }
                     }
@@ -252,8 +301,8 @@ impl Work<'_> {
             }
             drop(sender);
             let (mut lacking, mut failed) = (Vec::new(), None);
-            for (part, missing) in fetched {
-                match missing.and_then(|missing| self.look_at_part(objects, part, missing, empty)) {
+            for (part, refused) in fetched {
+                match refused.and_then(|refused| self.look_at_part(objects, &part, refused, asked)) {
                     Ok(lacks) => lacking.extend(lacks),
                     Err(error) => {
                         // The other lane ends its part, and what it brings is of use.
@@ -269,20 +318,16 @@ impl Work<'_> {
     fn look_at_part(
         &mut self,
         objects: &mut Objects,
-        part: Part,
-        missing: Missing,
-        empty: bool,
+        part: &Part,
+        refused: Refused,
+        asked: Asked,
     ) -> Result<Vec<(usize, Lacking)>> {
-        for (index, error) in missing {
+        for (index, error) in refused {
             self.tell(vec![(index, Err(self.no_pin(&self.wants[index], &error)))]);
         }
         let open = part.wants.iter().map(|(index, _)| *index).filter(|index| self.open[*index]).collect();
-        let came = match part.filter {
-            Filter::Nothing => Came::Whole,
-            Filter::NoBlobs if empty && part.shallow => Came::WithoutFiles,
-            Filter::NoBlobs => Came::Before,
-        };
-        self.look(objects, open, came)
+        let is_whole = part.shallow && part.filter != Filter::NoBlobs;
+        self.look(objects, open, if is_whole { Asked::Whole } else { asked })
     }
 
     fn refspec(&self, pin: &Pin) -> String {

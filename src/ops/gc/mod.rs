@@ -74,7 +74,6 @@ pub struct Found {
 pub fn gc(context: &Context, remove: bool) -> Result<Found> {
     context.git()?.report().phase("looking for what is used");
     let world = World::observe(context)?;
-    context.git()?;
     context.vouch_for_git()?;
     let mut found = Found::default();
     for (path, error) in world.repos.iter().flat_map(CodeRepo::broken) {
