@@ -11,6 +11,7 @@ mod log;
 mod manifest;
 mod names;
 mod ops;
+mod process;
 mod report;
 mod settings;
 mod store;

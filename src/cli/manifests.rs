@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::{PathArgs, Report};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::manifest::{Form, Manifest, locate};
 use crate::names::printable;
 use crate::ops::plan::Refusal;
@@ -109,6 +109,17 @@ pub fn refused(refusal: Refusal, manifest: &Manifest) -> Error {
         .cause(list("conflicts:", &files))
         .hint(format!("to send yours for these files: `assets push --ours{path}`"))
         .hint(format!("to take theirs: put yours aside with `assets reset{path}`, move the pin, and record again")),
+        Refusal::Secrets { scanner, found, folder } => Error::new(
+            Kind::Secret,
+            format!(
+                "{} in the recordings of `{}`: nothing was sent",
+                if found.len() == 1 { "1 possible secret".into() } else { format!("{} possible secrets", found.len()) },
+                manifest.path
+            ),
+        )
+        .cause(list(&format!("found by `{scanner}`:"), &found))
+        .hint(format!("take it out below `{}`, best by recording again with a sanitizer", folder.display()))
+        .hint(format!("if it is no secret: `assets push --break-glass{path}` sends it unchecked")),
     }
 }
 

@@ -6,6 +6,7 @@ use serde_json::json;
 use super::{PathArgs, Report, manifests};
 use crate::error::Result;
 use crate::git::parse::ChangeKind;
+use crate::ops::push::secrets::{Checked, Secrets};
 use crate::ops::push::{Pushed, Request, push};
 use crate::ops::{Context, Outcome};
 use crate::ui::Ui;
@@ -30,17 +31,24 @@ pub struct PushArgs {
     /// Where a file was changed here and differently there: send mine
     #[arg(long)]
     ours: bool,
-    /// Accepted for earlier scripts
-    #[arg(long, hide = true)]
+    /// Send without looking for secrets
+    #[arg(long)]
     break_glass: bool,
 }
 
 pub fn run(context: &Context, ui: &Ui, args: &PushArgs) -> Result<Report> {
     let mut report = Report::new();
     let request = Request { message: args.message.clone(), prefer_mine: args.ours, dry_run: args.dry_run };
-    for manifest in manifests::load(context, ui, &args.paths, &mut report) {
-        let answer = push(context, &manifest, &request);
+    let manifests = manifests::load(context, ui, &args.paths, &mut report);
+    let mut secrets = Secrets::new(args.break_glass);
+    secrets.look_ahead(context, &manifests, &request);
+    let mut unchecked = None;
+    for manifest in manifests {
+        let answer = push(context, &manifest, &request, &mut secrets);
         ui.progress.stop();
+        if let Ok(Outcome::Done(Pushed { checked: Some(checked), .. })) = &answer {
+            unchecked = unchecked.or(why_unchecked(*checked));
+        }
         match answer {
             Ok(Outcome::Done(pushed)) if ui.json() => report.results.push(json!({
                 "manifest": manifest.path,
@@ -52,13 +60,25 @@ pub fn run(context: &Context, ui: &Ui, args: &PushArgs) -> Result<Report> {
                 "pushed_to": pushed.sent_to,
                 "files_of_others": pushed.others,
                 "files": pushed.files,
+                "secret_check": pushed.checked,
             })),
             Ok(Outcome::Done(pushed)) => show(ui, &manifest.path, &pushed, args.dry_run),
             Ok(Outcome::Refused(refusal)) => report.fail(ui, &manifest.path, &manifests::refused(refusal, &manifest)),
             Err(error) => report.fail(ui, &manifest.path, &error.context(format!("cannot push `{}`", manifest.path))),
         }
     }
+    if let Some(why) = unchecked {
+        ui.status(&format!("not checked for secrets: {why}"));
+    }
     Ok(report)
+}
+
+fn why_unchecked(checked: Checked) -> Option<&'static str> {
+    match checked {
+        Checked::Clean => None,
+        Checked::NoScanner => Some("there is no `gitleaks` on `PATH`, and `ASSETS_SECRET_SCANNER` names no other"),
+        Checked::BreakGlass => Some("`--break-glass`"),
+    }
 }
 
 fn state(pushed: &Pushed, dry_run: bool) -> &'static str {

@@ -1,5 +1,7 @@
 //! Decisions: from what is wanted and what was seen to what will be done. Pure: no git, no files, no terminal.
 
+use std::path::PathBuf;
+
 use crate::names::Oid;
 
 /// What to do with pending changes that are in the way of another pin.
@@ -48,6 +50,8 @@ pub enum Refusal {
     MustConfirm { pending: Vec<String> },
     /// Files were changed here and differently in the assets repo.
     Conflict { files: Vec<String> },
+    /// What was to be sent may hold secrets: `<path>:<line> (<rule>)` each. The files are below `folder`.
+    Secrets { scanner: String, found: Vec<String>, folder: PathBuf },
 }
 
 /// Plans a restore. At the pin nothing is done, whatever is pending.
