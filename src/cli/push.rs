@@ -16,6 +16,9 @@ use crate::ui::Ui;
 Branch form: the change goes on the tip of `AssetsRepoBranch`. Tag form: it becomes a new tag. The assets.json is
 edited last, when the remote has confirmed the commit.
 
+What would be sent is looked at for secrets first, by the program that `ASSETS_SECRET_SCANNER` names, else by
+`gitleaks` if it is on `PATH`.
+
 Examples:
   assets push -m \"Record the new paging tests\"
   assets push --dry-run sdk/core")]
@@ -77,6 +80,7 @@ fn why_unchecked(checked: Checked) -> Option<&'static str> {
     match checked {
         Checked::Clean => None,
         Checked::NoScanner => Some("there is no `gitleaks` on `PATH`, and `ASSETS_SECRET_SCANNER` names no other"),
+        Checked::SwitchedOff => Some("`ASSETS_SECRET_SCANNER` is `none`"),
         Checked::BreakGlass => Some("`--break-glass`"),
     }
 }

@@ -18,6 +18,7 @@ mod pushing;
 mod restore;
 mod restore_heals;
 mod restore_options;
+mod secrets;
 mod shims;
 mod stash;
 mod status;

@@ -3,7 +3,7 @@
 //! It is started in a folder that holds the files and nothing else, as
 //!
 //! ```text
-//! <program> dir --no-banner --redact --ignore-gitleaks-allow --exit-code 0 --report-format json --report-path <file> .
+//! <program> dir --ignore-gitleaks-allow --no-banner --redact --exit-code 0 --report-format json --report-path <file> .
 //! ```
 //!
 //! and writes a JSON list with an object for each secret, of which `File`, `StartLine` and `RuleID` are read; a list
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde::Deserialize;
 
-use crate::error::{AtPath, Error, Result};
+use crate::error::{AtPath, Error, Result, shell_word};
 use crate::names::printable;
 use crate::process::{Ended, Program};
 use crate::report::{self, Reporter, Work};
@@ -27,6 +27,8 @@ pub const FILES: &str = "to-scan";
 
 /// What is looked for when nobody names a scanner.
 const USUAL: &str = "gitleaks";
+/// What `ASSETS_SECRET_SCANNER` names when there is to be none.
+const NONE: &str = "none";
 /// The longest that it may take.
 const LIMIT: Duration = Duration::from_secs(600);
 
@@ -58,21 +60,23 @@ pub struct Finding {
 }
 
 impl Scanner {
-    /// The scanner that `ASSETS_SECRET_SCANNER` names, else `gitleaks`; `None` when nobody names one and there is no
-    /// `gitleaks`.
+    /// The scanner that `ASSETS_SECRET_SCANNER` names, else `gitleaks`; `None` when it names `none`, or when nobody names
+    /// one and there is no `gitleaks`.
     ///
     /// # Errors
     /// When the one that is named is not there.
     pub fn find(environment: &Environment) -> Result<Option<Scanner>> {
         let name = environment.secret_scanner.as_deref().unwrap_or(USUAL);
+        if name == NONE {
+            return Ok(None);
+        }
         let program = match which::which(name) {
             Ok(program) => program,
             Err(_) if environment.secret_scanner.is_none() => return Ok(None),
             Err(why) => {
                 return Err(Error::usage(format!("the secret scanner `{name}` cannot be run"))
                     .cause(why.to_string())
-                    .hint("name a program in `ASSETS_SECRET_SCANNER`, without arguments, or unset it")
-                    .hint("to push without a check: `assets push --break-glass`"));
+                    .hint("name a program in `ASSETS_SECRET_SCANNER`, without arguments, or unset it"));
             }
         };
         // Neither the token nor the headers that a CI job gave git are its business.
@@ -112,13 +116,10 @@ impl Scanner {
 
     /// The error for a scanner that did not do its work; secrets may have gone unseen.
     pub fn error(&self, why: impl Into<String>) -> Error {
+        let version = format!("{} version", shell_word(&self.name));
         Error::failed(format!("the secret scanner `{}` failed", self.name))
             .cause(why)
-            .hint(format!(
-                "see whether it works: `{} version`; another can be named in `ASSETS_SECRET_SCANNER`",
-                self.name
-            ))
-            .hint("to push without a check: `assets push --break-glass`")
+            .hint(format!("see whether it works: `{version}`; another can be named in `ASSETS_SECRET_SCANNER`"))
     }
 
     fn failed(&self, ended: &Ended, why: &str) -> Error {

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::scanner::{FILES, Finding, Scanner};
 use super::{Mine, Push, Request};
-use crate::error::{AtPath, Result};
+use crate::error::{AtPath, Kind, Result};
 use crate::git::parse::TreeChange;
 use crate::manifest::Manifest;
 use crate::names::Oid;
@@ -24,7 +24,9 @@ pub enum Checked {
     Clean,
     /// There is no scanner.
     NoScanner,
-    /// The user did not want it.
+    /// The user has no use for one.
+    SwitchedOff,
+    /// The user did not want it this time.
     BreakGlass,
 }
 
@@ -121,12 +123,20 @@ impl Secrets {
 impl Push<'_> {
     /// Makes sure that no scanner finds a secret in what is about to be sent.
     pub(super) fn check_secrets(&self, mine: &Mine, secrets: &mut Secrets) -> Result<Outcome<Checked>> {
+        self.look_for_secrets(mine, secrets).map_err(|error| match error.kind {
+            Kind::Interrupted => error,
+            _ => error.hint(format!("to push without a check: `assets push --break-glass{}`", self.manifest.argument)),
+        })
+    }
+
+    fn look_for_secrets(&self, mine: &Mine, secrets: &mut Secrets) -> Result<Outcome<Checked>> {
         if secrets.break_glass {
             return Ok(Outcome::Done(Checked::BreakGlass));
         }
-        let Some(scanner) = secrets.scanner(&self.context.environment)?.map(|scanner| scanner.name().to_string())
-        else {
-            return Ok(Outcome::Done(Checked::NoScanner));
+        let environment = &self.context.environment;
+        let Some(scanner) = secrets.scanner(environment)?.map(|scanner| scanner.name().to_string()) else {
+            let off = environment.secret_scanner.is_some();
+            return Ok(Outcome::Done(if off { Checked::SwitchedOff } else { Checked::NoScanner }));
         };
         let changed = self.changed_files(mine)?;
         let unseen: Vec<_> = changed.iter().filter(|file| !secrets.seen.contains_key(*file)).cloned().collect();
