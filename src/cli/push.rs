@@ -4,8 +4,10 @@ use clap::Args;
 use serde_json::json;
 
 use super::{PathArgs, Report, manifests};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::git::parse::ChangeKind;
+use crate::manifest::Manifest;
+use crate::ops::plan::Refusal;
 use crate::ops::push::secrets::{Checked, Secrets};
 use crate::ops::push::{Pushed, Request, push};
 use crate::ops::{Context, Outcome};
@@ -34,6 +36,9 @@ pub struct PushArgs {
     /// Where a file was changed here and differently there: send mine
     #[arg(long)]
     ours: bool,
+    /// Send it even if it deletes most of the recordings
+    #[arg(long)]
+    allow_deletions: bool,
     /// Send without looking for secrets
     #[arg(long)]
     break_glass: bool,
@@ -41,14 +46,28 @@ pub struct PushArgs {
 
 pub fn run(context: &Context, ui: &Ui, args: &PushArgs) -> Result<Report> {
     let mut report = Report::new();
-    let request = Request { message: args.message.clone(), prefer_mine: args.ours, dry_run: args.dry_run };
+    let request = Request {
+        message: args.message.clone(),
+        prefer_mine: args.ours,
+        dry_run: args.dry_run,
+        allow_deletions: args.allow_deletions,
+    };
     let manifests = manifests::load(context, ui, &args.paths, &mut report);
     let mut secrets = Secrets::new(args.break_glass);
     secrets.look_ahead(context, &manifests, &request);
     let mut unchecked = None;
     for manifest in manifests {
-        let answer = push(context, &manifest, &request, &mut secrets);
+        let mut answer = push(context, &manifest, &request, &mut secrets);
         ui.progress.stop();
+        if let Ok(Outcome::Refused(Refusal::MassDeletion { deleted, all, others })) = &answer
+            && ui.can_prompt()
+        {
+            answer = match may_delete(ui, &manifest, deleted, *all, *others) {
+                Ok(()) => push(context, &manifest, &Request { allow_deletions: true, ..request.clone() }, &mut secrets),
+                Err(error) => Err(error),
+            };
+            ui.progress.stop();
+        }
         if let Ok(Outcome::Done(Pushed { checked: Some(checked), .. })) = &answer {
             unchecked = unchecked.or(why_unchecked(*checked));
         }
@@ -74,6 +93,17 @@ pub fn run(context: &Context, ui: &Ui, args: &PushArgs) -> Result<Report> {
         ui.status(&format!("not checked for secrets: {why}"));
     }
     Ok(report)
+}
+
+/// Asks whether most of a slice's recordings are to go.
+fn may_delete(ui: &Ui, manifest: &Manifest, deleted: &[String], all: usize, others: usize) -> Result<()> {
+    crate::interrupt::check()?;
+    let title = format!("{} of the {all} recordings of `{}` are deleted here:", deleted.len(), manifest.path);
+    ui.status(&manifests::list(&title, deleted));
+    if ui.confirm("Delete them in the assets repo too?")? {
+        return Ok(());
+    }
+    Err(Error::needs_person("stopped: nothing was sent").hint(manifests::bring_back(manifest, others)))
 }
 
 fn why_unchecked(checked: Checked) -> Option<&'static str> {

@@ -4,6 +4,7 @@
 mod bad_input;
 mod bad_manifest;
 mod cli;
+mod deletions;
 mod fleet;
 mod fleet_interrupted;
 mod fleet_selection;

@@ -1,5 +1,6 @@
 //! `push`: send pending changes as a new commit, then move the pin in the manifest.
 
+mod deletions;
 pub mod intent;
 pub mod scanner;
 pub mod secrets;
@@ -33,6 +34,8 @@ pub struct Request {
     pub prefer_mine: bool,
     /// Say what would be sent, and send nothing.
     pub dry_run: bool,
+    /// Send it even if it deletes most of the recordings.
+    pub allow_deletions: bool,
 }
 
 /// What a push did.
@@ -155,6 +158,9 @@ impl<'a> Push<'a> {
             return Err(
                 Error::usage("a push needs the remote, and `--offline` forbids it").hint("run it without `--offline`")
             );
+        }
+        if let Some(refusal) = self.check_deletions(&files)? {
+            return Ok(Outcome::Refused(refusal));
         }
         let mine = self.mine(files, staged)?;
         let checked = match self.check_secrets(&mine, secrets)? {
