@@ -5,6 +5,8 @@
 
 mod cli;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod git;
 mod interrupt;
 mod log;

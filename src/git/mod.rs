@@ -6,7 +6,7 @@ pub mod objects;
 mod output;
 mod pack;
 pub mod parse;
-mod stderr;
+pub mod stderr;
 pub mod version;
 
 use std::path::Path;

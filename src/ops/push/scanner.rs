@@ -162,7 +162,7 @@ impl Scanner {
 }
 
 /// The findings of a report, with paths from the folder with the files. None when it is no such report.
-fn findings(report: &[u8], folder: &Path) -> Option<Vec<Finding>> {
+pub fn findings(report: &[u8], folder: &Path) -> Option<Vec<Finding>> {
     let mut findings: Vec<Finding> = serde_json::from_slice::<Option<Vec<Finding>>>(report).ok()?.unwrap_or_default();
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
     let inside = format!("{name}/{FILES}/");
