@@ -6,7 +6,7 @@ pub mod objects;
 mod output;
 mod pack;
 pub mod parse;
-mod stderr;
+pub mod stderr;
 pub mod version;
 
 use std::path::Path;
@@ -138,6 +138,16 @@ impl Repo {
     /// `git checkout-index -f -a` through another index file.
     pub fn checkout_all_of(&self, index: &Path) -> Result<()> {
         self.call(["checkout-index", "-f", "-q", "-a"]).env("GIT_INDEX_FILE", index).run()?.checked().map(drop)
+    }
+
+    /// `git checkout-index` of some paths of another index file, below another folder.
+    pub fn export(&self, index: &Path, paths: &[&str], folder: &Path) -> Result<()> {
+        let mut prefix = std::ffi::OsString::from("--prefix=");
+        // Git puts it in front of each path as it is.
+        prefix.push(folder);
+        prefix.push("/");
+        let call = self.call(["checkout-index", "-f", "-q", "-z", "--stdin"]).args([prefix]);
+        call.env("GIT_INDEX_FILE", index).stdin(nul_list(paths)).run()?.checked().map(drop)
     }
 
     /// `git status` below some paths. Takes no lock.

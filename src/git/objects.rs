@@ -255,7 +255,7 @@ fn too_large(info: &Info) -> Error {
 }
 
 /// Reads the tree and the committer time from the text of a commit.
-fn parse_commit(content: &[u8]) -> Option<Commit> {
+pub fn parse_commit(content: &[u8]) -> Option<Commit> {
     let text = String::from_utf8_lossy(content);
     let headers = || text.lines().take_while(|line| !line.is_empty());
     let tree = headers().find_map(|line| line.strip_prefix("tree "))?;
@@ -265,7 +265,7 @@ fn parse_commit(content: &[u8]) -> Option<Commit> {
 }
 
 /// Reads the entries of a tree object: `<mode> <name>\0<raw id>` one after the other.
-fn parse_tree(mut bytes: &[u8], raw_len: usize) -> Option<Vec<TreeEntry>> {
+pub fn parse_tree(mut bytes: &[u8], raw_len: usize) -> Option<Vec<TreeEntry>> {
     let mut entries = Vec::new();
     while !bytes.is_empty() {
         let space = bytes.iter().position(|&b| b == b' ')?;

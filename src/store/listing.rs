@@ -70,6 +70,11 @@ pub fn list_each(
     Ok(walks.into_iter().map(Walk::finish).collect())
 }
 
+/// As [`list_each`] for one slice.
+pub fn list(objects: &mut Objects, root: &Oid, slice: &RepoPath, limits: &Limits) -> Result<Option<Listing>> {
+    list_each(objects, &mut Census::default(), &[(root.clone(), slice)], limits)?.pop().unwrap_or(Ok(None))
+}
+
 /// A slice that is being listed.
 struct Walk<'a> {
     /// What is left of the way down to the slice.

@@ -259,6 +259,7 @@ impl<'a> Group<'a> {
             root: join(&self.checkout.dir, manifest.prefix.as_str()),
             changed: !target.steps.is_empty(),
             empty: ready.listing.tree.is_none(),
+            bare: false,
             put_aside: if target.steps.contains(&Step::SetAside) { target.pending } else { Vec::new() },
             before: target.before,
             commit: Some(ready.commit),
