@@ -136,13 +136,16 @@ impl Push<'_> {
     /// Pushes one commit. After any failure the remote is asked what it has: the answer may have been lost.
     fn send(&self, commit: &Oid, to: &str, expected: Option<&Oid>) -> Result<Attempt> {
         let store = &self.checkout.store;
-        let repo = self.writer();
+        // In a checkout, which has a promisor remote, git would fetch each file that it takes for a good base of what it
+        // sends: another version that the remote has, in any commit that is known here. In the store it does without.
+        let repo = store.with_objects_of(&[self.checkout.git_dir.join("objects")]);
+        let shallow = self.checkout.git_dir.join("shallow");
         let mut tries = 1;
         loop {
             // Another process may have fetched commits whose history is not here.
             self.checkout.borrow_from_store()?;
             repo.git.report().phase(&format!("pushing to `{}`", store.name()));
-            let (answer, output) = repo.push(store.url(), commit, to, expected)?;
+            let (answer, output) = repo.push(store.url(), commit, to, expected, &shallow)?;
             match answer {
                 PushAnswer::Taken | PushAnswer::UpToDate if output.succeeded() => return Ok(Attempt::Arrived),
                 // Its own words decide, not what a hook may have printed.
