@@ -10,6 +10,7 @@ pub mod journal;
 pub mod known;
 pub mod listing;
 pub mod lock;
+mod pack;
 pub mod paths;
 mod work;
 
@@ -23,7 +24,7 @@ use crate::manifest::Pin;
 use crate::names::{Oid, RemoteUrl, RepoPath};
 use crate::settings::Limits;
 use listing::Listing;
-use lock::Patience;
+use lock::{Lock, Patience};
 pub use work::Answers;
 use work::{Tips, Work};
 
@@ -141,6 +142,7 @@ impl Store {
             was_whole: false,
             tips: Tips::new(),
         };
+        self.mend()?;
         match work.run() {
             Err(error) if error.kind == Kind::Failed && self.exists() && self.is_damaged() => {
                 self.set_aside()?;
@@ -196,6 +198,20 @@ impl Store {
             Err(_) if self.exists() => Ok(false),
             Err(e) => Err(e).at("create", &self.dir),
         }
+    }
+
+    /// Sets the store aside when a pack of it is not whole: everything that git does here would complain of it. What is
+    /// needed is downloaded again.
+    pub fn mend(&self) -> Result<()> {
+        if !pack::has_broken(&self.objects_dir()) {
+            return Ok(());
+        }
+        let _lock = Lock::take(&lock_file(&self.dir), &self.access.patience, self.repo.git.report())?;
+        if pack::has_broken(&self.objects_dir()) {
+            self.set_aside()?;
+            self.repo.git.report().note("the object store was damaged and is downloaded again");
+        }
+        Ok(())
     }
 
     /// Whether git cannot read it as a repository, or finds a pack broken.

@@ -266,6 +266,10 @@ impl Push<'_> {
             return Ok(First { commit: self.commit(&mine.tree, &self.base)?, rebased: false, earlier: None });
         };
         let earlier = Oid::parse(&intent.commit).map_err(|why| Error::failed(format!("the note of a push {why}")))?;
+        if self.writer().objects()?.commit(earlier.as_str())?.is_none() {
+            // It went with a deleted store. If the remote has it all the same, it has the same change.
+            return Ok(First { commit: self.commit(&mine.tree, &self.base)?, rebased: false, earlier: None });
+        }
         if intent.tree == mine.tree.as_str() {
             return Ok(First { commit: earlier, rebased: intent.rebased, earlier: None });
         }
