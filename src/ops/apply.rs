@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 use super::{join, stash};
-use crate::error::{AtPath, Error, Result, shell_word};
+use crate::error::{AtPath, Error, Kind, Result, shell_word};
 use crate::git::Output;
 use crate::git::objects::Objects;
 use crate::git::parse::Change;
@@ -166,9 +166,10 @@ fn perform(checkout: &Checkout, transition: &Transition, rewrite: &[String]) -> 
         checkout.repo.git.report().phase("writing files");
         let output = switch(checkout, &transition.from, &transition.to)?;
         if let Err(error) = check(output, checkout) {
-            if transition.operation != "recovery" {
+            if transition.operation != "recovery" && error.kind == Kind::NeedsPerson {
                 // The switch looks first and then acts: nothing but the files set aside has changed. They go back to
-                // what the commit has; their own content is in the stash entry.
+                // what the commit has; their own content is in the stash entry. After any other failure, such as a full
+                // disk, some files may be new and some old: the next run completes it.
                 put_back(checkout, &transition.put_back)?;
                 journal::remove(&checkout.git_dir)?;
             }
