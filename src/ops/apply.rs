@@ -26,10 +26,10 @@ pub struct Transition {
     pub to: Oid,
     /// Every slice of the checkout afterwards.
     pub slices: Slices,
-    /// Files that become what `to` has; what they are now is in a stash entry.
+    /// Files that become what `to` has; what they are now is in stash entries.
     pub put_back: Vec<String>,
-    /// That stash entry.
-    pub stash: Option<Oid>,
+    /// These stash entries, one for each slice.
+    pub stashes: Vec<Oid>,
     /// Pending changes that stay.
     pub kept: Vec<Change>,
     /// A tag to record: its name, what it points to, the commit that leads to.
@@ -61,7 +61,7 @@ pub fn change(checkout: &Checkout, transition: &Transition, listings: &[(&RepoPa
         to: text(&transition.to),
         slices: transition.slices.iter().map(|(slice, pin)| (slice.as_str().to_string(), text(pin))).collect(),
         put_back: transition.put_back.clone(),
-        stash: transition.stash.as_ref().map(text),
+        stashes: transition.stashes.iter().map(text).collect(),
         kept: transition.kept.clone(),
         tag: transition.tag.clone(),
     };
@@ -102,10 +102,10 @@ pub fn recover(checkout: &Checkout) -> Result<()> {
         .into_iter()
         .filter(|change| ours.contains(change.path.as_str()) && !kept.contains(change.path.as_str()))
         .collect();
-    let stashed = match &transition.stash {
-        Some(stash) => stash::contents(checkout, stash)?,
-        None => HashMap::new(),
-    };
+    let mut stashed = HashMap::new();
+    for entry in &transition.stashes {
+        stashed.extend(stash::contents(checkout, entry)?);
+    }
     let mut objects = checkout.objects()?;
     let mut edits: Vec<Change> = Vec::new();
     for change in &dirty {
@@ -152,7 +152,7 @@ fn from_note(note: Journal) -> Option<Transition> {
         to: Oid::parse(&note.to).ok()?,
         slices,
         put_back: note.put_back,
-        stash: note.stash.and_then(|oid| Oid::parse(&oid).ok()),
+        stashes: note.stashes.iter().filter_map(|oid| Oid::parse(oid).ok()).collect(),
         kept: note.kept,
         tag: note.tag,
     })

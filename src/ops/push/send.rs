@@ -93,7 +93,8 @@ impl Push<'_> {
             if edits.is_empty() && expected.is_some() {
                 return Ok(Outcome::Done(sent));
             }
-            self.note(&mine.tree, &sent.commit, to, sent.rebased)?;
+            let next = First { commit: sent.commit.clone(), rebased: sent.rebased, earlier: first.earlier.clone() };
+            self.note(&mine.tree, &next, to)?;
             match self.send(&sent.commit, to, expected)? {
                 Attempt::Arrived => return Ok(Outcome::Done(sent)),
                 Attempt::Moved(output) => last = Some(output),
@@ -110,13 +111,19 @@ impl Push<'_> {
     /// What both sides started from: what an interrupted push had sent, when the branch still has all of it, else the pin.
     /// There is no history here to ask, so each of its files counts.
     fn common_base<'f>(&'f self, first: &'f First, tip: &Oid) -> Result<&'f Oid> {
-        let Some(earlier) = &first.earlier else { return Ok(&self.base) };
+        if first.earlier.is_empty() {
+            return Ok(&self.base);
+        }
         let slice = Some(&self.manifest.slice);
-        let sent = self.writer().diff_tree(&self.base, earlier, slice)?;
         let theirs = self.writer().diff_tree(&self.base, tip, slice)?;
         let theirs: HashMap<&str, &TreeChange> = theirs.iter().map(|change| (change.path.as_str(), change)).collect();
-        let all_there = sent.iter().all(|change| theirs.get(change.path.as_str()) == Some(&change));
-        Ok(if all_there { earlier } else { &self.base })
+        for earlier in first.earlier.iter().rev() {
+            let sent = self.writer().diff_tree(&self.base, earlier, slice)?;
+            if sent.iter().all(|change| theirs.get(change.path.as_str()) == Some(&change)) {
+                return Ok(earlier);
+            }
+        }
+        Ok(&self.base)
     }
 
     /// A commit on `tip` with the merged change, made through an index file of its own.

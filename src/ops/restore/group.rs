@@ -271,15 +271,19 @@ impl<'a> Group<'a> {
             slices.insert(self.manifests[target.arrived.index].slice.clone(), target.arrived.ready.commit.clone());
         }
         let mut put_back = Vec::new();
-        let mut stashed = None;
+        let mut stashes = Vec::new();
         for target in targets.iter().filter(|target| target.steps.contains(&Step::SetAside)) {
             let reason = match self.policy {
                 Policy::Restore(OnPending::Discard) => "dropped by restore",
                 Policy::Restore(_) => "put aside by restore",
                 Policy::Reset { .. } => "dropped by reset",
             };
-            stashed =
-                Some(stash::create(checkout, &self.manifests[target.arrived.index].slice, &target.pending, reason)?);
+            stashes.push(stash::create(
+                checkout,
+                &self.manifests[target.arrived.index].slice,
+                &target.pending,
+                reason,
+            )?);
             put_back.extend(target.pending.iter().map(|change| change.path.clone()));
         }
         let head = checkout.head().filter(|_| exists);
@@ -296,7 +300,7 @@ impl<'a> Group<'a> {
             to,
             slices,
             put_back,
-            stash: stashed,
+            stashes,
             kept: targets
                 .iter()
                 .filter(|target| !target.steps.contains(&Step::SetAside))
