@@ -291,6 +291,17 @@ impl Store {
             return Err(self.remote_error(output, "reach"));
         }
         let refs: HashMap<String, Oid> = parse::remote_refs(&output.stdout).into_iter().collect();
+        if refs.is_empty() && pack::are_in(&self.objects_dir()) {
+            // It was not empty when these came.
+            return Err(Error::new(
+                Kind::Transient,
+                format!("what answers at the address of assets repo `{}` is not git", self.name),
+            )
+            .cause(
+                "`git ls-remote` succeeded without listing a single ref; a network that wants a login first does that",
+            )
+            .hint(format!("check with `git ls-remote {}`, then run the same command again", self.url)));
+        }
         if refs.is_empty() {
             return Err(Error::failed(format!(
                 "assets repo `{}` is empty, or what answers at its address is not git",

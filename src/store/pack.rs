@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The length of a checksum.
 const CHECKSUM: usize = 20;
@@ -11,12 +11,21 @@ const INDEX_END: usize = 2 * CHECKSUM;
 
 /// Whether a pack in an objects directory does not end as its index says.
 pub fn has_broken(objects: &Path) -> bool {
-    let entries = std::fs::read_dir(objects.join("pack")).into_iter().flatten().flatten();
-    entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|of| of == "idx")).any(|index| {
+    indexes(objects).any(|index| {
         let Some(end) = end_of::<INDEX_END>(&index) else { return index.exists() };
         // Git removes the index first.
         end_of::<CHECKSUM>(&index.with_extension("pack")).is_none_or(|pack| pack != end[..CHECKSUM]) && index.exists()
     })
+}
+
+/// Whether there is any pack: something was downloaded.
+pub fn are_in(objects: &Path) -> bool {
+    indexes(objects).next().is_some()
+}
+
+fn indexes(objects: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = std::fs::read_dir(objects.join("pack")).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|of| of == "idx"))
 }
 
 fn end_of<const LENGTH: usize>(file: &Path) -> Option<[u8; LENGTH]> {
