@@ -14,7 +14,7 @@ use crate::store::checkout::{Checkout, broken_name};
 use crate::store::composite::{Slices, slices_inside};
 use crate::store::git_dir::remove_if_there;
 use crate::store::journal::{self, Journal};
-use crate::store::listing::{Entry, Listing};
+use crate::store::listing::{self, Entry, Listing};
 
 /// Where a checkout is to go.
 pub struct Transition {
@@ -90,9 +90,13 @@ pub fn recover(checkout: &Checkout) -> Result<()> {
     let repo = &checkout.repo;
     repo.git.report().note(&format!("completing a {} that was interrupted", note.operation));
     checkout.borrow_from_store()?;
+    let mut objects = checkout.objects()?;
     let changes = repo.diff_tree(&transition.from, &transition.to, None)?;
-    let written: HashMap<&str, Option<&Oid>> =
-        changes.iter().map(|change| (change.path.as_str(), change.new.as_ref().map(|blob| &blob.oid))).collect();
+    // A slice that was not shown is written even where both commits have the same of it.
+    let appearing = appearing(checkout, &mut objects, &transition)?;
+    let mut written: HashMap<&str, Option<&Oid>> =
+        appearing.iter().map(|file| (file.path.as_str(), Some(&file.oid))).collect();
+    written.extend(changes.iter().map(|change| (change.path.as_str(), change.new.as_ref().map(|blob| &blob.oid))));
     let ours: BTreeSet<&str> = written.keys().copied().chain(transition.put_back.iter().map(String::as_str)).collect();
     let kept: BTreeSet<&str> = transition.kept.iter().map(|change| change.path.as_str()).collect();
 
@@ -106,7 +110,6 @@ pub fn recover(checkout: &Checkout) -> Result<()> {
     for entry in &transition.stashes {
         stashed.extend(stash::contents(checkout, entry)?);
     }
-    let mut objects = checkout.objects()?;
     let mut edits: Vec<Change> = Vec::new();
     for change in &dirty {
         let Ok(content) = std::fs::read(join(&checkout.dir, &change.path)) else { continue };
@@ -130,6 +133,19 @@ pub fn recover(checkout: &Checkout) -> Result<()> {
     let all: Vec<String> = ours.iter().filter(|path| !kept.contains(*path)).map(|path| path.to_string()).collect();
     perform(checkout, &transition, &all)?;
     journal::remove(&checkout.git_dir)
+}
+
+/// The files of the slices that the checkout did not show before.
+fn appearing(checkout: &Checkout, objects: &mut Objects, transition: &Transition) -> Result<Vec<Entry>> {
+    let (mut files, known) = (Vec::new(), checkout.slices());
+    let Some((_, commit)) = objects.commit(transition.to.as_str())? else { return Ok(files) };
+    for slice in transition.slices.keys().filter(|slice| !known.contains_key(*slice)) {
+        if let Some(listing) = listing::list(objects, &commit.tree, slice, &checkout.store.access().limits)? {
+            files.extend(listing.files);
+            files.extend(listing.above);
+        }
+    }
+    Ok(files)
 }
 
 /// Whether the content of a file is what an interrupted write leaves: the whole of one of these blobs, or its beginning.
