@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::cases::CASES;
 use crate::processes::{end_marked, start, wait};
 use crate::report::{Fate, skipped};
 use crate::sweep::sweep;
@@ -43,14 +42,13 @@ fn full() {
     if Disk::mount(probe.path()).is_none() {
         return skipped("full disk", "only root may mount a small file system");
     }
-    sweep("full disk", "FAULTS_DISK", 19, 2, |rig, number, random| {
-        let case = &CASES[number % CASES.len()];
+    sweep("full disk", "FAULTS_DISK", 5, 2, |rig, case, _, random| {
         if rig.disk.is_none() {
             rig.disk = Disk::mount(&rig.live());
         }
         rig.set_up(case);
         let disk = rig.disk.as_ref().expect("the disk is mounted");
-        let room = random.u64(0..if case.name.starts_with("cold") { 2_000 } else { 400 });
+        let room = random.u64(0..if case.name.starts_with("cold") { 800 } else { 100 });
         if !disk.resize(disk.used() + room) {
             return (format!("{}: no disk of that size", case.name), Fate::Missed);
         }

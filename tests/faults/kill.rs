@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, kill_process, kill_process_group};
 
-use crate::cases::{CASES, Case};
+use crate::cases::Case;
 use crate::processes::{end_marked, marked, start, wait};
 use crate::report::{Fate, skipped};
 use crate::rig::Rig;
@@ -34,11 +34,10 @@ fn at_a_system_call() {
     if !Path::new(STRACE).exists() {
         return skipped("kill at a write", "there is no strace");
     }
-    sweep("kill at a write", "FAULTS_KILL", 38, 2, |rig, number, random| {
-        let case = &CASES[number % CASES.len()];
+    sweep("kill at a write", "FAULTS_KILL", 8, 2, |rig, case, _, random| {
         rig.set_up(case);
         let way =
-            if random.bool() { Way::One(random.usize(1..60)) } else { Way::All(random.usize(1..=writes(rig, case))) };
+            if random.bool() { Way::One(random.usize(1..25)) } else { Way::All(random.usize(1..=writes(rig, case))) };
         let what = format!("{}: {way:?}", case.name);
         let run = match way {
             Way::All(nth) => all_at(rig, case, nth).0,
@@ -50,8 +49,7 @@ fn at_a_system_call() {
 
 #[test]
 fn after_a_while() {
-    sweep("kill after a while", "FAULTS_RANDOM", 57, 2, |rig, number, random| {
-        let case = &CASES[number % CASES.len()];
+    sweep("kill after a while", "FAULTS_RANDOM", 10, 2, |rig, case, _, random| {
         rig.set_up(case);
         let usual = rig.usual_time(case);
         let delay = usual.mul_f64(random.f64() * 1.05);

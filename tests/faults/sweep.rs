@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::cases::CASES;
+use crate::cases::{CASES, Case};
 use crate::report::{Fate, Tally};
 use crate::rig::Rig;
 
@@ -27,10 +27,11 @@ pub fn sweep(
     count: &str,
     points: u64,
     workers: usize,
-    point: impl Fn(&mut Rig, usize, &mut fastrand::Rng) -> (String, Fate) + Sync,
+    point: impl Fn(&mut Rig, &'static Case, usize, &mut fastrand::Rng) -> (String, Fate) + Sync,
 ) {
     let seed = seed();
-    let points = number(count).unwrap_or(points) as usize;
+    // The quick part is one of many tests that run side by side.
+    let (points, workers) = number(count).map_or((points as usize, 1), |points| (points as usize, workers));
     let only = number("FAULTS_POINT").map(|only| only as usize);
     println!("{class}: {points} points, FAULTS_SEED={seed}");
     let tally = Mutex::new(Tally::default());
@@ -40,11 +41,13 @@ pub fn sweep(
             scope.spawn(move || {
                 let mut rig = None;
                 // A rig gets its cases ready only once.
-                let own = |number: &usize| number % CASES.len() % workers == worker;
+                let case_of = |number: usize| (number + seed as usize % CASES.len()) % CASES.len();
+                let own = |number: &usize| case_of(*number) % workers == worker;
                 for number in (0..points).filter(own).filter(|number| only.is_none_or(|only| only == *number)) {
                     let mut random =
                         fastrand::Rng::with_seed(seed ^ (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
-                    let (what, fate) = point(rig.get_or_insert_with(Rig::new), number, &mut random);
+                    let (what, fate) =
+                        point(rig.get_or_insert_with(Rig::new), &CASES[case_of(number)], number, &mut random);
                     if !matches!(fate, Fate::Healed | Fate::Missed) {
                         println!("point {number}: {what}: {fate:?}");
                     }
