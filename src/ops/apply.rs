@@ -36,19 +36,41 @@ pub struct Transition {
     pub tag: Option<(String, String, String)>,
 }
 
-/// Builds a checkout that does not exist yet. What stands in its place and is not one is set aside.
-pub fn build(checkout: &Checkout, transition: &Transition, listings: &[(&RepoPath, &Listing)]) -> Result<()> {
-    let building =
-        tempfile::Builder::new().prefix(".new-").tempdir_in(&checkout.folder).at("write into", &checkout.folder)?;
-    let fresh = Checkout::in_dir(building.path().to_path_buf(), &checkout.folder, &checkout.store, &checkout.repo.git);
+/// A checkout on its way: beside its place, and gone when it is dropped.
+pub struct Building {
+    folder: tempfile::TempDir,
+    pub checkout: Checkout,
+}
+
+impl Building {
+    /// Begins a checkout that does not exist yet, with a place for objects of its own.
+    pub fn begin(checkout: &Checkout) -> Result<Building> {
+        let folder =
+            tempfile::Builder::new().prefix(".new-").tempdir_in(&checkout.folder).at("write into", &checkout.folder)?;
+        let fresh =
+            Checkout::in_dir(folder.path().to_path_buf(), &checkout.folder, &checkout.store, &checkout.repo.git);
+        let objects = fresh.git_dir.join("objects");
+        std::fs::create_dir_all(&objects).at("create", &objects)?;
+        Ok(Building { folder, checkout: fresh })
+    }
+}
+
+/// Builds a checkout and puts it in its place. What stands there and is not one is set aside.
+pub fn build(
+    checkout: &Checkout,
+    building: Building,
+    transition: &Transition,
+    listings: &[(&RepoPath, &Listing)],
+) -> Result<()> {
+    let fresh = &building.checkout;
     fresh.create(&transition.to, &transition.slices)?;
     fresh.repo.git.report().phase("writing files");
     let output = fresh.repo.read_tree_switch(None, &transition.to)?;
-    check(output, &fresh)?;
+    check(output, fresh)?;
     fresh.record(&transition.to, &transition.slices, transition.tag.as_ref())?;
-    verify(&fresh, listings, &transition.slices, &HashSet::new())?;
+    verify(fresh, listings, &transition.slices, &HashSet::new())?;
     set_aside(checkout)?;
-    let from = building.keep();
+    let from = building.folder.keep();
     std::fs::rename(&from, &checkout.dir).at("put the checkout in place as", &checkout.dir)
 }
 

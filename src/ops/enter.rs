@@ -19,12 +19,11 @@ pub fn head_for(
     slices: &Slices,
     current: Option<&Oid>,
 ) -> Result<Oid> {
+    // Not in the store, which may be deleted: stash entries are changes of this commit.
     let own_objects = checkout.git_dir.join("objects");
     let mut writer = checkout.store.with_objects_of(&[&own_objects]);
-    if own_objects.is_dir() {
-        writer.place.write_objects = Some(own_objects);
-        writer.place.also_objects = vec![checkout.store.objects_dir()];
-    }
+    writer.place.write_objects = Some(own_objects);
+    writer.place.also_objects = vec![checkout.store.objects_dir()];
     match objects {
         Some(objects) => composite::head_for(&writer, objects, slices, current),
         None => composite::head_for(&writer, &mut writer.objects()?, slices, current),

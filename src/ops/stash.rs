@@ -9,9 +9,11 @@ use super::{apply, join, merge};
 use crate::error::{AtPath, Error, Result};
 use crate::git::Signature;
 use crate::git::parse::{Blob, Change, ChangeKind, TreeChange};
+use crate::manifest::Pin;
 use crate::names::{Oid, RepoPath};
 use crate::store::checkout::Checkout;
 use crate::store::git_dir::{path_of_ref_name, ref_name_of, refs_below, write_ref};
+use crate::store::{Want, listing};
 
 /// Refs below this are stash entries: `<slice>/%<number>`, the highest number is the newest.
 const STASH: &str = "refs/assets/stash/";
@@ -62,6 +64,7 @@ pub fn list(checkout: &Checkout, slice: Option<&RepoPath>) -> Result<Vec<Entry>>
     if entries.is_empty() {
         return Ok(Vec::new());
     }
+    fetch_bases(checkout, &entries)?;
     let mut objects = checkout.objects()?;
     let names: Vec<String> = entries.iter().map(|(_, _, commit)| commit.to_string()).collect();
     let mut listed = Vec::new();
@@ -76,6 +79,38 @@ pub fn list(checkout: &Checkout, slice: Option<&RepoPath>) -> Result<Vec<Entry>>
     }
     listed.sort_by_key(|entry| (entry.time, entry.number));
     Ok(listed)
+}
+
+/// Makes sure that the commits which entries are changes of are here: they may have gone with a deleted store, and
+/// the slices may be shown at other pins by now.
+fn fetch_bases(checkout: &Checkout, entries: &[(RepoPath, u32, Oid)]) -> Result<()> {
+    let limits = &checkout.store.access().limits;
+    let shown: Vec<RepoPath> = checkout.slices().into_keys().collect();
+    let mut objects = checkout.objects()?;
+    let mut wants = Vec::new();
+    for (slice, _, entry) in entries {
+        let Some(base) = objects.first_parent(entry)? else { continue };
+        let commit = objects.commit(base.as_str())?;
+        // An entry of the root holds changes of several slices.
+        for slice in if slice.is_root() { &shown[..] } else { std::slice::from_ref(slice) } {
+            if let Some((_, commit)) = &commit
+                && listing::list(&mut objects, &commit.tree, slice, limits)?.is_some()
+            {
+                continue;
+            }
+            // A composite is here itself; what it is made of are its parents.
+            let parents = objects.parents(&base)?;
+            for pin in if commit.is_some() { parents } else { vec![base.clone()] } {
+                wants.push(Want { pin: Pin::Commit(pin), slice: slice.clone(), advice: String::new() });
+            }
+        }
+    }
+    if !wants.is_empty() {
+        // Not all parents of a composite have the slice, or are still there.
+        checkout.store.ensure(&wants, &[], &mut |_| {})?;
+        checkout.borrow_from_store()?;
+    }
+    Ok(())
 }
 
 /// How many entries each slice has, by their refs alone; those of the root hold changes of several slices.

@@ -240,6 +240,32 @@ fn a_deleted_store_stops_nobody() {
 }
 
 #[test]
+fn stash_entries_outlive_the_store() {
+    with_every_git(|world| {
+        let s = Scene::restored(world);
+        // Made on a composite, and on a pin that is not shown any more.
+        write(&s.checkout().join("recordings/sdk/a/1.json"), "mine");
+        s.code.assets(["reset", "-y", "sdk/a"]).ok();
+        for folder in ["sdk/a", "sdk/b"] {
+            s.code.branch_manifest(folder, &s.url, &s.new);
+        }
+        s.restore();
+        write(&s.checkout().join("recordings/sdk/b/b.json"), "mine");
+        s.code.assets(["reset", "-y", "sdk/b"]).ok();
+        for package in ["sdk/a", "sdk/b"] {
+            std::fs::remove_dir_all(world.root().join("cache")).unwrap();
+            let listed = s.code.assets(["stash", "list", package]).ok().stdout;
+            assert!(listed.ends_with("dropped by reset: 1 file\n"), "{listed}");
+            std::fs::remove_dir_all(world.root().join("cache")).unwrap();
+            // The new pin has another content of the same file.
+            s.code.assets(["stash", "pop", "--ours", package]).ok();
+        }
+        assert_eq!(s.slice()["1.json"], b"mine");
+        assert_eq!(std::fs::read(s.checkout().join("recordings/sdk/b/b.json")).unwrap(), b"mine");
+    });
+}
+
+#[test]
 fn files_that_only_look_changed_are_no_changes() {
     with_every_git(|world| {
         let s = Scene::restored(world);
