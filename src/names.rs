@@ -71,6 +71,9 @@ impl RefName {
         if let Some(c) = text.chars().find(|&c| refused(c)) {
             return Err(format!("holds {c:?}, which git does not allow in a ref name"));
         }
+        if text.chars().any(is_invisible) {
+            return Err("holds invisible characters".into());
+        }
         if text.starts_with('-') {
             return Err("begins with `-`".into());
         }
@@ -169,10 +172,11 @@ impl fmt::Display for RepoPath {
     }
 }
 
-/// Characters that file systems ignore or that reorder text: they make two names look, or be, the same.
+/// Characters that file systems ignore, that reorder text or that break lines: they make two names look, or be, the same.
 pub fn is_invisible(c: char) -> bool {
     matches!(c,
-        '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{ad}')
+        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{ad}'
+        | '\u{61c}' | '\u{180e}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// Makes text from a remote, a file name or a manifest fit for a terminal: no control and no bidi characters.
@@ -187,6 +191,11 @@ pub fn printable(text: &str) -> String {
             c => Some(c),
         })
         .collect()
+}
+
+/// As [`printable`], on one line: a name with a line break in it must not look like a line of ours.
+pub fn one_line(text: &str) -> String {
+    printable(text).replace('\n', " ")
 }
 
 /// Where an assets repo is: an https, http, ssh, git or file URL, an scp-like address, or an absolute path.

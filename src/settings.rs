@@ -26,7 +26,7 @@ pub struct Environment {
     pub commit_owner: Option<String>,
     /// `GIT_COMMIT_EMAIL`: author and committer mail address of pushes.
     pub commit_email: Option<String>,
-    /// `ASSETS_MAX_FILES`, `ASSETS_MAX_PATH`: how much a slice may hold.
+    /// `ASSETS_MAX_FILES`, `ASSETS_MAX_PATH`, `ASSETS_MAX_FILE_BYTES`, `ASSETS_MAX_BYTES`: how much a slice may hold.
     pub limits: Limits,
     /// `ASSETS_LOG=json:FILE`: where each git process and phase is written down.
     pub log: Option<PathBuf>,
@@ -41,11 +41,16 @@ pub struct Limits {
     pub files: usize,
     /// Bytes in one path, counted from the root of the checkout.
     pub path: usize,
+    /// Bytes in one file.
+    pub file_bytes: usize,
+    /// Bytes in all files of one slice.
+    pub bytes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { files: 250_000, path: 240 }
+        // GitHub takes no larger files either.
+        Limits { files: 250_000, path: 240, file_bytes: 100 << 20, bytes: 4 << 30 }
     }
 }
 
@@ -156,6 +161,8 @@ impl Environment {
             limits: Limits {
                 files: number("ASSETS_MAX_FILES")?.unwrap_or(limits.files),
                 path: number("ASSETS_MAX_PATH")?.unwrap_or(limits.path),
+                file_bytes: number("ASSETS_MAX_FILE_BYTES")?.unwrap_or(limits.file_bytes),
+                bytes: number("ASSETS_MAX_BYTES")?.unwrap_or(limits.bytes),
             },
             log: text("ASSETS_LOG").map(|value| log_file(&value, &cwd)).transpose()?,
             git: GitEnvironment {

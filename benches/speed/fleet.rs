@@ -1,6 +1,6 @@
 //! All packages of a code repo: cold, in a second clone, with one pin changed, with nothing to do, and twice as many.
 
-use crate::lab::{Contender, Failure, Lab, Role, Run, STILL, Sample, execute, remove};
+use crate::lab::{Contender, Failure, Lab, Role, Run, STILL, Sample, execute, set_aside};
 use crate::limit::limit;
 use crate::noop::{Program, noop};
 use crate::repos::{Repo, Size};
@@ -69,7 +69,7 @@ impl Fleet<'_> {
             role: Role::Again,
             // Ours has just filled the store.
             prepare: Box::new(|| {
-                remove(&second)?;
+                set_aside(&second)?;
                 execute(Command::new("git").args(["clone", "-q"]).arg(&first).arg(&second)).map(drop)
             }),
             check: Box::new(|| {
@@ -151,7 +151,7 @@ impl Fleet<'_> {
         let place = |dir: &Path, subject: &Subject| dir.join(&subject.package.name);
         Contender {
             role,
-            prepare: Box::new(move || remove(&removed)),
+            prepare: Box::new(move || set_aside(&removed)),
             sample: Some(Sample {
                 times: all as f64 / chosen.len() as f64,
                 run: Box::new(move |run| {
@@ -162,7 +162,7 @@ impl Fleet<'_> {
                 chosen.iter().try_for_each(|subject| {
                     expect_files(subject.repo, 1, &place(&checked, subject).join(subject.package.slice_path()))
                 })?;
-                remove(&checked)
+                set_aside(&checked)
             }),
             ..Contender::new(name, once)
         }
@@ -200,7 +200,7 @@ impl Fleet<'_> {
             role: Role::Today,
             prepare: Box::new(|| {
                 todays_next.set(todays_next.get() + 1);
-                remove(&dir)?;
+                set_aside(&dir)?;
                 today::restore(lab, &STILL, &current(&todays_next).before(), &dir)
             }),
             check: Box::new(|| {

@@ -281,6 +281,34 @@ pub fn remove(path: &Path) -> Result<(), Failure> {
     }
 }
 
+/// Moves a folder out of the way, if it is there, and empties its files. It is deleted when all is measured: ext4 does
+/// not use inodes that were deleted in the last minutes, and whoever writes thousands of files then waits for its search
+/// of others.
+pub fn set_aside(path: &Path) -> Result<(), Failure> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let trash = path.with_extension("trash");
+    fs::create_dir_all(&trash)?;
+    let moved = trash.join(fs::read_dir(&trash)?.count().to_string());
+    fs::rename(path, &moved)?;
+    Ok(empty_files(&moved)?)
+}
+
+fn empty_files(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let (path, kind) = (entry.path(), entry.file_type()?);
+        if kind.is_dir() {
+            empty_files(&path)?;
+        } else if kind.is_file() && fs::File::create(&path).is_err() {
+            // Git's packs are read-only.
+            fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
+}
+
 /// Counts the git processes that left a trace: those started from outside of git, and all.
 fn count_traces(folder: &Path) -> Result<(usize, usize), Failure> {
     let (mut started, mut all) = (0, 0);

@@ -1,6 +1,6 @@
 //! The least that a network allows: one request for a ready-made archive of exactly these packages.
 
-use crate::lab::{Contender, Failure, Lab, Role, STILL, execute, remove};
+use crate::lab::{Contender, Failure, Lab, Role, STILL, execute, remove, set_aside};
 use crate::subject::{Subject, expect_files};
 use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
@@ -16,7 +16,7 @@ pub fn limit<'a>(lab: &'a Lab, subjects: &'a [Subject<'a>]) -> Contender<'a> {
     Contender {
         role: Role::Limit,
         prepare: Box::new(move || {
-            remove(&removed)?;
+            set_aside(&removed)?;
             serve_archive(lab, subjects)
         }),
         check: Box::new(move || expect_files(subjects[0].repo, subjects.len(), &checked)),

@@ -1,6 +1,6 @@
 //! One package: cold, with nothing to do, and pushed.
 
-use crate::lab::{Contender, Failure, Lab, Role, Run, remove};
+use crate::lab::{Contender, Failure, Lab, Role, Run, set_aside};
 use crate::limit::limit;
 use crate::noop::{Program, noop};
 use crate::push::push;
@@ -54,12 +54,12 @@ fn cold(lab: &Lab, title: &str, subject: Subject) -> usize {
     };
     let todays = Contender {
         role: Role::Today,
-        prepare: Box::new(|| remove(&today)),
+        prepare: Box::new(|| set_aside(&today)),
         check: Box::new(|| expect_files(subject.repo, 1, &today.join(&slice))),
         ..Contender::new("today", |run| today::restore(lab, run, &subject, &today))
     };
     let bares = Contender {
-        prepare: Box::new(|| remove(&bare)),
+        prepare: Box::new(|| set_aside(&bare)),
         check: Box::new(|| expect_files(subject.repo, 1, &bare.join(&slice))),
         ..Contender::new("git fetch, git checkout", |run| bare_restore(lab, run, subject))
     };

@@ -1,6 +1,6 @@
 //! A package as a manifest asks for it, the code repo with such manifests, and proof that it was restored.
 
-use crate::lab::{Failure, Lab, STILL, execute, remove};
+use crate::lab::{Failure, Lab, STILL, execute, set_aside};
 use crate::repos::{Kind, Package, Pin, Repo};
 use std::fs;
 use std::io;
@@ -97,8 +97,8 @@ impl<'a> Subject<'a> {
 /// Makes the code repo with these manifests, and nothing restored or cached.
 pub fn fresh_code(lab: &Lab, subjects: &[Subject]) -> Result<(), Failure> {
     let code = lab.path("code");
-    remove(&code)?;
-    remove(&lab.path("cache"))?;
+    set_aside(&code)?;
+    set_aside(&lab.path("cache"))?;
     for subject in subjects {
         let file = code.join(subject.path());
         fs::create_dir_all(file.parent().unwrap_or(&code))?;

@@ -145,6 +145,8 @@ const PATTERNS: &[(Failure, &[&str])] = &[
             "denied by",
             "deny updating",
             "remote rejected",
+            // Its own git cannot read what is there; it will not be able to in a second.
+            "repository corruption",
         ],
     ),
     (
@@ -312,6 +314,10 @@ mod tests {
             ("fatal: remote error: upload-pack: not our ref 0000", Failure::MissingRef),
             ("! [remote rejected] x -> y (pre-receive hook declined)", Failure::Policy),
             ("fatal: transport 'ext' not allowed", Failure::Policy),
+            (
+                "error: git upload-pack: git-pack-objects died with error.\nremote: aborting due to possible repository corruption on the remote side.\nfatal: protocol error: bad pack header",
+                Failure::Policy,
+            ),
             ("fatal: unable to access 'http://x/': The requested URL returned error: 302", Failure::Policy),
             ("fatal: dumb http transport does not support shallow capabilities", Failure::Slow),
             (

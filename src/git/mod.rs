@@ -38,9 +38,9 @@ pub enum Signature<'a> {
 pub enum Filter {
     /// File contents.
     NoBlobs,
-    /// Nothing that is of a size to be a recording. Still a filter: git takes the pack as one that refers to objects
-    /// elsewhere, and does not start `rev-list` to walk it.
-    Nothing,
+    /// Files of this many bytes or more, unless they are asked for by their ids. With a filter git takes the pack as one
+    /// that refers to objects elsewhere, and does not start `rev-list` to walk it.
+    Large(usize),
 }
 
 /// What to fetch in one call.
@@ -48,7 +48,7 @@ pub struct FetchRequest {
     /// Refspecs or object ids.
     pub wants: Vec<String>,
     pub filter: Filter,
-    /// Commits arrive without their history; off when `wants` are blobs.
+    /// Commits arrive without their history; off when `wants` are files, or trees whose files are wanted.
     pub shallow: bool,
 }
 
@@ -69,16 +69,17 @@ impl Repo {
     /// `git fetch` of exactly what is asked for, into the object database; no refs but those in the refspecs.
     pub fn fetch(&self, url: &RemoteUrl, request: &FetchRequest) -> Result<Output> {
         let filter = match request.filter {
-            Filter::NoBlobs => "blob:none",
-            Filter::Nothing => "blob:limit=1g",
+            Filter::NoBlobs => "blob:none".to_string(),
+            Filter::Large(bytes) => format!("blob:limit={bytes}"),
         };
         let call = self
             .call(["fetch", "--progress", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance"])
-            .args(request.shallow.then_some("--depth=1"))
+            // Without `--refetch` git asks for nothing below a tree that is here.
+            .args([if request.shallow { "--depth=1" } else { "--refetch" }])
             .args([format!("--filter={filter}")])
             // Said here and not in the store's file: for everything else a missing object must simply be missing.
             .config(&format!("remote.{REMOTE}.promisor"), "true")
-            .config(&format!("remote.{REMOTE}.partialclonefilter"), filter)
+            .config(&format!("remote.{REMOTE}.partialclonefilter"), &filter)
             .remote(url);
         call.args(["--stdin", REMOTE]).stdin(request.wants.join("\n") + "\n").run_with_retries()
     }

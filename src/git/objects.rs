@@ -3,7 +3,7 @@
 use std::io::{BufRead, Read};
 
 use super::exec::{Git, Place, Session};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::names::Oid;
 
 /// What an object is, without its content.
@@ -47,6 +47,8 @@ pub struct Objects(Session);
 
 /// Requests that fit a pipe together, so that neither side waits for the other.
 const BATCH: usize = 150;
+/// The largest commit or tree that is read, in bytes: a folder of half a million files.
+const LARGEST: u64 = 32 << 20;
 
 impl Objects {
     /// Opens the object database of `place`.
@@ -67,41 +69,41 @@ impl Objects {
         Ok(infos)
     }
 
-    /// Looks one name up.
-    pub fn info(&mut self, name: &str) -> Result<Option<Info>> {
-        Ok(self.infos(&[name])?.pop().flatten())
+    /// Whether there can be no more answers; else what failed was the question.
+    pub fn is_broken(&self) -> bool {
+        self.0.is_broken()
     }
 
-    /// The content of each object, `None` for each that is not here. Trees and commits are small; blobs may not be.
+    /// The content of each object, `None` for each that is not here.
     pub fn contents<S: AsRef<str>>(&mut self, names: &[S]) -> Result<Vec<Option<Object>>> {
         let mut contents = Vec::with_capacity(names.len());
-        for batch in names.chunks(BATCH) {
-            self.request("contents", batch)?;
-            for _ in batch {
-                let Some(info) = self.header()? else {
-                    contents.push(None);
-                    continue;
-                };
-                let mut content = vec![0; info.size as usize + 1];
-                if let Err(e) = self.0.answers().read_exact(&mut content) {
-                    return Err(self.0.broken(&e.to_string()));
-                }
-                content.pop();
-                contents.push(Some((info, content)));
-            }
-        }
+        self.each_content(names, u64::MAX, |content| {
+            contents.push(content?);
+            Ok(())
+        })?;
         Ok(contents)
     }
 
     /// The commit that `name` is or, for an annotated tag, leads to.
     pub fn commit(&mut self, name: &str) -> Result<Option<(Oid, Commit)>> {
-        let Some((info, content)) = self.contents(&[format!("{name}^{{commit}}")])?.pop().flatten() else {
-            return Ok(None);
-        };
-        match parse_commit(&content) {
-            Some(commit) => Ok(Some((info.oid, commit))),
-            None => Err(self.0.broken(&format!("`{}` is not a commit", info.oid))),
-        }
+        Ok(self.commits(&[name])?.pop().flatten())
+    }
+
+    /// As [`Objects::commit`] for several names.
+    pub fn commits<S: AsRef<str>>(&mut self, names: &[S]) -> Result<Vec<Option<(Oid, Commit)>>> {
+        let names: Vec<String> = names.iter().map(|name| format!("{}^{{commit}}", name.as_ref())).collect();
+        let mut commits = Vec::with_capacity(names.len());
+        self.each_content(&names, LARGEST, |content| {
+            let Some((info, content)) = content? else {
+                commits.push(None);
+                return Ok(());
+            };
+            let commit = parse_commit(&content)
+                .ok_or_else(|| Error::failed(format!("`{}` is not a commit, or damaged", info.oid)))?;
+            commits.push(Some((info.oid, commit)));
+            Ok(())
+        })?;
+        Ok(commits)
     }
 
     /// The parents that a commit names, whether they are here or not; none of a commit that is not.
@@ -119,18 +121,74 @@ impl Objects {
 
     /// The entries of each tree, `None` for each that is not here.
     pub fn trees(&mut self, oids: &[Oid]) -> Result<Vec<Option<Vec<TreeEntry>>>> {
-        let names: Vec<&str> = oids.iter().map(Oid::as_str).collect();
         let mut trees = Vec::with_capacity(oids.len());
-        for content in self.contents(&names)? {
-            trees.push(match content {
-                Some((info, bytes)) if info.kind == "tree" => Some(
-                    parse_tree(&bytes, info.oid.raw_len())
-                        .ok_or_else(|| self.0.broken(&format!("tree `{}` is damaged", info.oid)))?,
-                ),
-                _ => None,
-            });
-        }
+        self.each_tree(oids, |entries| {
+            trees.push(entries?);
+            Ok(())
+        })?;
         Ok(trees)
+    }
+
+    /// Hands over the entries of one tree after the other, or why they cannot be had. What `take` fails with ends it.
+    pub fn each_tree(
+        &mut self,
+        oids: &[Oid],
+        mut take: impl FnMut(Result<Option<Vec<TreeEntry>>>) -> Result<()>,
+    ) -> Result<()> {
+        let names: Vec<&str> = oids.iter().map(Oid::as_str).collect();
+        self.each_content(&names, LARGEST, |content| match content {
+            Ok(Some((info, bytes))) if info.kind == "tree" => {
+                let damaged = || Error::failed(format!("tree `{}` is damaged", info.oid));
+                take(parse_tree(&bytes, info.oid.raw_len()).map(Some).ok_or_else(damaged))
+            }
+            Ok(_) => take(Ok(None)),
+            Err(error) => take(Err(error)),
+        })
+    }
+
+    /// Hands over the content of one object after the other, so that only one of them is in memory; for one that is too
+    /// large, an error.
+    fn each_content<S: AsRef<str>>(
+        &mut self,
+        names: &[S],
+        largest: u64,
+        mut take: impl FnMut(Result<Option<Object>>) -> Result<()>,
+    ) -> Result<()> {
+        for batch in names.chunks(BATCH) {
+            self.request("contents", batch)?;
+            let mut result = Ok(());
+            for _ in batch {
+                let header = self.header()?;
+                // After a failure the answers to what was asked are still read: the next question has its own.
+                match header {
+                    Some(info) if result.is_err() => self.skip(info.size)?,
+                    Some(info) if info.size > largest => {
+                        self.skip(info.size)?;
+                        result = take(Err(too_large(&info)));
+                    }
+                    Some(info) => {
+                        let content = self.content(info.size)?;
+                        result = take(Ok(Some((info, content))));
+                    }
+                    None if result.is_ok() => result = take(Ok(None)),
+                    None => {}
+                }
+            }
+            result?;
+        }
+        Ok(())
+    }
+
+    fn content(&mut self, size: u64) -> Result<Vec<u8>> {
+        let mut content = vec![0; size as usize + 1];
+        self.0.answers().read_exact(&mut content).map_err(|e| self.0.broken(&e.to_string()))?;
+        content.pop();
+        Ok(content)
+    }
+
+    fn skip(&mut self, size: u64) -> Result<()> {
+        let mut answer = self.0.answers().take(size + 1);
+        std::io::copy(&mut answer, &mut std::io::sink()).map_err(|e| self.0.broken(&e.to_string())).map(drop)
     }
 
     fn request<S: AsRef<str>>(&mut self, what: &str, names: &[S]) -> Result<()> {
@@ -193,6 +251,12 @@ impl TreeWriter {
             _ => Err(self.0.broken("it did not write the tree")),
         }
     }
+}
+
+fn too_large(info: &Info) -> Error {
+    Error::failed(format!("the {} `{}` is too large", info.kind, info.oid))
+        .cause(format!("it has {} bytes, and {LARGEST} are allowed", info.size))
+        .hint("ask whoever pushed it to take it back")
 }
 
 /// Reads the tree and the committer time from the text of a commit.

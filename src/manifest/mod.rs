@@ -88,6 +88,15 @@ impl Manifest {
                 .cause("no directory above it holds `.git`, so its place in the assets repo is unknown")
                 .hint("in a container or an unpacked archive bring the `.git` of the code repo along; a new code repo is made with `git init` at its root")
         })?;
+        let is_link = file.symlink_metadata().is_ok_and(|meta| meta.is_symlink());
+        if is_link && !dunce::canonicalize(file).is_ok_and(|target| target.starts_with(&code_repo)) {
+            return Err(Error::usage(format!(
+                "`{}` is a symbolic link that leads out of the code repo",
+                file.display()
+            ))
+            .cause("a push would write wherever it leads")
+            .hint("replace it by a plain file"));
+        }
         let bytes = std::fs::read(file).at("read", file).map_err(|mut error| {
             error.kind = crate::error::Kind::Usage;
             error

@@ -10,18 +10,24 @@ use crate::git::Filter;
 use crate::git::objects::Objects;
 use crate::manifest::Pin;
 use crate::names::Oid;
+use crate::settings::Limits;
 
 /// The file of a store that says that its tags hold many packages.
 const NOTE: &str = "assets-filter";
 const NO_BLOBS: &[u8] = b"blob:none\n";
 
 /// What to leave out for a pin. Commits on branches hold every package; tags one, until `remember` found otherwise.
-pub fn for_pin(store: &Path, pin: &Pin) -> Filter {
+pub fn for_pin(store: &Path, pin: &Pin, limits: &Limits) -> Filter {
     let is_noted = || std::fs::read(store.join(NOTE)).is_ok_and(|note| note == NO_BLOBS);
     match pin {
-        Pin::Tag(_) if !is_noted() => Filter::Nothing,
+        Pin::Tag(_) if !is_noted() => large(limits),
         _ => Filter::NoBlobs,
     }
+}
+
+/// Leaves out what is larger than a file may be.
+pub fn large(limits: &Limits) -> Filter {
+    Filter::Large(limits.file_bytes.saturating_add(1))
 }
 
 /// Notes it when a commit that was fetched whole holds more files outside of its slice than inside.

@@ -1,5 +1,8 @@
 //! The files of a slice, read from tree objects.
 
+use std::collections::HashMap;
+
+use super::census::Census;
 use super::paths;
 use crate::error::{Error, Result};
 use crate::git::objects::{Objects, TreeEntry};
@@ -28,75 +31,221 @@ pub struct Listing {
     pub above: Vec<Entry>,
 }
 
-/// Lists a slice of the tree `root`; `None` when a tree is not in the object database.
-pub fn list(objects: &mut Objects, root: &Oid, slice: &RepoPath, limits: &Limits) -> Result<Option<Listing>> {
-    let mut listing = Listing::default();
-    let mut tree = root.clone();
-    let mut above = String::new();
-    for part in slice.parts() {
-        let Some(entries) = objects.trees(std::slice::from_ref(&tree))?.pop().flatten() else { return Ok(None) };
-        for file in entries.iter().filter(|entry| !entry.is_tree() && entry.mode != "160000") {
-            listing.above.push(to_entry(&above, file)?);
+/// Lists slices of trees, a level of all of them at a time, so that few questions are asked. For each there is an answer of
+/// its own; `None` when a tree is not in the object database.
+pub fn list_each(
+    objects: &mut Objects,
+    census: &mut Census,
+    asked: &[(Oid, &RepoPath)],
+    limits: &Limits,
+) -> Result<Vec<Result<Option<Listing>>>> {
+    let mut walks: Vec<Walk> = asked.iter().map(|(root, slice)| Walk::start(root, slice)).collect();
+    loop {
+        let mut level: Vec<Oid> = walks.iter().flat_map(Walk::trees).cloned().collect();
+        level.sort();
+        level.dedup();
+        if level.is_empty() {
+            break;
         }
-        let Some(next) = entries.into_iter().find(|entry| entry.is_tree() && entry.name == part.as_bytes()) else {
-            return Ok(Some(listing));
-        };
-        above = format!("{above}{part}/");
-        tree = next.oid;
-    }
-    listing.tree = Some(tree.clone());
-    let mut level = vec![(above, tree)];
-    while !level.is_empty() {
-        let oids: Vec<Oid> = level.iter().map(|(_, oid)| oid.clone()).collect();
-        let mut next = Vec::new();
-        for ((folder, _), entries) in level.iter().zip(objects.trees(&oids)?) {
-            let Some(entries) = entries else { return Ok(None) };
-            for entry in entries {
-                let found = to_entry(folder, &entry)?;
-                if entry.is_tree() {
-                    // Checked on the way down, so that a tree made of itself ends here.
-                    paths::check_path(&found.path, limits)?;
-                    next.push((found.path + "/", entry.oid));
-                } else {
-                    listing.files.push(found);
+        let mut trees = HashMap::with_capacity(level.len());
+        let mut oids = level.iter();
+        objects.each_tree(&level, |entries| {
+            trees.extend(oids.next().map(|oid| (oid, entries)));
+            Ok(())
+        })?;
+        for walk in walks.iter_mut().filter(|walk| walk.end.is_none()) {
+            let stepped = walk.step(&trees, limits).and_then(|()| match &walk.listing.tree {
+                Some(tree) if !std::mem::replace(&mut walk.is_counted, true) => {
+                    census.check_slice(objects, tree, limits)
                 }
-            }
-            if listing.files.len() + next.len() > limits.files {
-                return Err(paths::too_many(limits));
+                _ => Ok(()),
+            });
+            match stepped {
+                Err(error) if objects.is_broken() => return Err(error),
+                Err(error) => walk.end = Some(Err(error)),
+                Ok(()) => {}
             }
         }
-        level = next;
     }
-    Ok(Some(listing))
+    Ok(walks.into_iter().map(Walk::finish).collect())
 }
 
-/// Fills in the sizes and returns the blobs that are not in the object database.
-pub fn missing_blobs(objects: &mut Objects, listing: &mut Listing) -> Result<Vec<Oid>> {
-    let mut entries: Vec<&mut Entry> = listing.files.iter_mut().chain(&mut listing.above).collect();
-    let oids: Vec<String> = entries.iter().map(|entry| entry.oid.to_string()).collect();
-    let mut missing = Vec::new();
-    for (entry, info) in entries.iter_mut().zip(objects.infos(&oids)?) {
-        match info {
-            Some(info) => entry.size = info.size,
-            None => missing.push(entry.oid.clone()),
+/// Lists a slice of one tree; `None` when a tree is not in the object database.
+pub fn list(objects: &mut Objects, root: &Oid, slice: &RepoPath, limits: &Limits) -> Result<Option<Listing>> {
+    let mut listed = list_each(objects, &mut Census::default(), &[(root.clone(), slice)], limits)?;
+    listed.pop().unwrap_or(Ok(None))
+}
+
+/// A slice that is being listed.
+struct Walk<'a> {
+    /// What is left of the way down to the slice.
+    way: Vec<&'a str>,
+    /// The folders of the next level, each with its tree. On the way down it is one.
+    level: Vec<(String, Oid)>,
+    listing: Listing,
+    /// Whether the slice was found and its files counted.
+    is_counted: bool,
+    /// Why it goes no further: a failure, or a tree that is not here.
+    end: Option<Result<()>>,
+}
+
+impl<'a> Walk<'a> {
+    fn start(root: &Oid, slice: &'a RepoPath) -> Walk<'a> {
+        let mut way: Vec<&str> = slice.parts().collect();
+        way.reverse();
+        let mut listing = Listing::default();
+        if way.is_empty() {
+            listing.tree = Some(root.clone());
+        }
+        Walk { way, level: vec![(String::new(), root.clone())], listing, is_counted: false, end: None }
+    }
+
+    fn trees(&self) -> impl Iterator<Item = &Oid> {
+        self.level.iter().filter(|_| self.end.is_none()).map(|(_, tree)| tree)
+    }
+
+    fn step(&mut self, trees: &Trees, limits: &Limits) -> Result<()> {
+        for (folder, tree) in std::mem::take(&mut self.level) {
+            let Some(entries) = entries_of(trees, &tree)? else {
+                self.end = Some(Ok(()));
+                return Ok(());
+            };
+            let Some(part) = self.way.last() else {
+                self.take_in(&folder, entries, limits)?;
+                continue;
+            };
+            for file in entries.iter().filter(|entry| !entry.is_tree() && entry.mode != "160000") {
+                self.listing.above.push(to_entry(&folder, file)?);
+            }
+            if let Some(next) = entries.iter().find(|entry| entry.is_tree() && entry.name == part.as_bytes()) {
+                self.level.push((format!("{folder}{part}/"), next.oid.clone()));
+                self.way.pop();
+                self.listing.tree = Some(next.oid.clone()).filter(|_| self.way.is_empty());
+            }
+        }
+        Ok(())
+    }
+
+    fn take_in(&mut self, folder: &str, entries: &[TreeEntry], limits: &Limits) -> Result<()> {
+        for entry in entries {
+            let found = to_entry(folder, entry)?;
+            if entry.is_tree() {
+                paths::check_path(&found.path, limits)?;
+                self.level.push((found.path + "/", entry.oid.clone()));
+            } else {
+                self.listing.files.push(found);
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Option<Listing>> {
+        match self.end {
+            Some(end) => end.map(|()| None),
+            None => Ok(Some(self.listing)),
         }
     }
-    missing.sort();
-    missing.dedup();
-    Ok(missing)
+}
+
+/// What was read of some trees.
+type Trees<'a> = HashMap<&'a Oid, Result<Option<Vec<TreeEntry>>>>;
+
+fn entries_of<'a>(trees: &'a Trees, tree: &Oid) -> Result<Option<&'a [TreeEntry]>> {
+    match trees.get(tree) {
+        Some(Ok(entries)) => Ok(entries.as_deref()),
+        Some(Err(error)) => Err(error.clone()),
+        None => Ok(None),
+    }
+}
+
+/// Files whose contents are not in the object database.
+#[derive(Debug)]
+pub struct Missing {
+    /// How many there are.
+    pub count: usize,
+    /// The path of one of them.
+    pub path: String,
+    /// What to ask the server for: the files, or the tree of the whole slice.
+    pub ask: Vec<Oid>,
+}
+
+/// What is sent again at most, in bytes, to ask for a slice instead of its files.
+const SENT_AGAIN: u64 = 1 << 20;
+
+/// Fills in the sizes, and tells of the files that are not in the object database.
+pub fn missing_files(objects: &mut Objects, listing: &mut Listing) -> Result<Option<Missing>> {
+    let below = listing.files.len();
+    let mut entries: Vec<&mut Entry> = listing.files.iter_mut().chain(&mut listing.above).collect();
+    let oids: Vec<String> = entries.iter().map(|entry| entry.oid.to_string()).collect();
+    let (mut files, mut above, mut path) = (Vec::new(), Vec::new(), None);
+    for (index, (entry, info)) in entries.iter_mut().zip(objects.infos(&oids)?).enumerate() {
+        match info {
+            Some(info) if info.kind != "blob" => {
+                return Err(Error::failed(format!("`{}` is a {} and not a file", printable(&entry.path), info.kind))
+                    .cause("the tree it is in was made by hand")
+                    .hint("ask whoever pushed the commit to take it back"));
+            }
+            Some(info) => entry.size = info.size,
+            None => {
+                path.get_or_insert_with(|| entry.path.clone());
+                if index < below { &mut files } else { &mut above }.push(entry.oid.clone());
+            }
+        }
+    }
+    let here: u64 = listing.files.iter().map(|file| file.size).sum();
+    Ok(path.map(|path| Missing::new(path, listing.tree.as_ref().filter(|_| here <= SENT_AGAIN), files, above)))
+}
+
+/// As [`missing_files`] where none of the files can be here. To ask for each is slow when it is not.
+pub fn all_files(listing: &Listing) -> Option<Missing> {
+    let oids = |entries: &[Entry]| entries.iter().map(|entry| entry.oid.clone()).collect();
+    let path = listing.files.iter().chain(&listing.above).next()?.path.clone();
+    Some(Missing::new(path, listing.tree.as_ref(), oids(&listing.files), oids(&listing.above)))
+}
+
+impl Missing {
+    /// A file that is asked for by its id is sent whatever its size; of a tree the server leaves out what is too large.
+    fn new(path: String, slice: Option<&Oid>, files: Vec<Oid>, above: Vec<Oid>) -> Missing {
+        let count = files.len() + above.len();
+        let slice = slice.filter(|_| !files.is_empty());
+        let mut ask = slice.map_or(files, |tree| vec![tree.clone()]);
+        ask.extend(above);
+        ask.sort();
+        ask.dedup();
+        Missing { count, path, ask }
+    }
 }
 
 /// The tree at a path below the tree `root`; the outer `None` when a tree on the way is not here.
 pub fn tree_at(objects: &mut Objects, root: &Oid, path: &RepoPath) -> Result<Option<Option<Oid>>> {
-    let mut tree = root.clone();
-    for part in path.parts() {
-        let Some(entries) = objects.trees(std::slice::from_ref(&tree))?.pop().flatten() else { return Ok(None) };
-        match entries.into_iter().find(|entry| entry.is_tree() && entry.name == part.as_bytes()) {
-            Some(entry) => tree = entry.oid,
-            None => return Ok(Some(None)),
+    Ok(trees_at(objects, &[(root, path)])?.pop().flatten())
+}
+
+/// As [`tree_at`] for several, a level of all of them at a time.
+pub fn trees_at(objects: &mut Objects, asked: &[(&Oid, &RepoPath)]) -> Result<Vec<Option<Option<Oid>>>> {
+    let mut ways: Vec<_> = asked.iter().map(|(_, path)| path.parts()).collect();
+    let mut found: Vec<Option<Option<Oid>>> = asked.iter().map(|(root, _)| Some(Some((*root).clone()))).collect();
+    loop {
+        let steps: Vec<(usize, &str, Oid)> = ways
+            .iter_mut()
+            .zip(&found)
+            .enumerate()
+            .filter_map(|(index, (way, at))| Some((index, at.as_ref()?.clone()?, way)))
+            .filter_map(|(index, at, way)| Some((index, way.next()?, at)))
+            .collect();
+        let mut level: Vec<Oid> = steps.iter().map(|(_, _, tree)| tree.clone()).collect();
+        level.sort();
+        level.dedup();
+        if level.is_empty() {
+            return Ok(found);
+        }
+        let trees: HashMap<&Oid, Option<Vec<TreeEntry>>> = level.iter().zip(objects.trees(&level)?).collect();
+        for (index, part, tree) in &steps {
+            let entries = trees.get(tree).and_then(Option::as_ref);
+            let is_it = |entry: &&TreeEntry| entry.is_tree() && entry.name == part.as_bytes();
+            found[*index] = entries.map(|entries| entries.iter().find(is_it).map(|entry| entry.oid.clone()));
         }
     }
-    Ok(Some(Some(tree)))
 }
 
 fn to_entry(folder: &str, entry: &TreeEntry) -> Result<Entry> {

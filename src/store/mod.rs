@@ -2,15 +2,18 @@
 //! code repo. Only it downloads. It has no promisor remote in its configuration, so that for every other call an object
 //! that is not here is simply missing.
 
+pub mod census;
 pub mod checkout;
 pub mod composite;
 mod filter;
 pub mod git_dir;
 pub mod journal;
 pub mod known;
+pub mod lane;
 pub mod listing;
 pub mod lock;
 mod pack;
+mod parts;
 pub mod paths;
 mod work;
 
@@ -23,6 +26,7 @@ use crate::git::{Git, Output, Place, Repo, parse};
 use crate::manifest::Pin;
 use crate::names::{Oid, RemoteUrl, RepoPath};
 use crate::settings::Limits;
+use census::Census;
 use listing::Listing;
 use lock::{Lock, Patience};
 pub use work::Answers;
@@ -113,7 +117,7 @@ impl Store {
 
     /// The commits without history, which a checkout has to know too.
     pub fn shallow(&self) -> String {
-        std::fs::read_to_string(self.dir.join("shallow")).unwrap_or_default()
+        lane::shallow(&self.dir)
     }
 
     /// The store as a place for git, seeing the objects of checkouts too.
@@ -139,7 +143,7 @@ impl Store {
             also_objects,
             open: vec![true; wants.len()],
             deliver,
-            was_whole: false,
+            census: Census::default(),
             tips: Tips::new(),
         };
         self.mend()?;

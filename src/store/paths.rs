@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::listing::Entry;
+use super::listing::Listing;
 use crate::error::{Error, Result};
 use crate::names::{is_invisible, printable};
 use crate::settings::Limits;
@@ -62,15 +62,18 @@ pub fn check_path(path: &str, limits: &Limits) -> Result<()> {
 }
 
 /// Refuses a listing that cannot be written everywhere: bad names, names that differ only by case, symlinks and
-/// submodules, too many files.
-pub fn check_listing(entries: &[Entry], limits: &Limits) -> Result<()> {
-    if entries.len() > limits.files {
+/// submodules, too many files. A link above the slice is written as a plain file, and no recording.
+pub fn check_listing(listing: &Listing, limits: &Limits) -> Result<()> {
+    let count = listing.files.len() + listing.above.len();
+    if count > limits.files {
         return Err(too_many(limits));
     }
-    let mut spellings: HashMap<String, &str> = HashMap::with_capacity(entries.len());
-    for entry in entries {
-        check_path(&entry.path, limits)?;
+    let mut spellings: HashMap<String, &str> = HashMap::with_capacity(count);
+    for entry in &listing.files {
         check_mode(&entry.path, &entry.mode)?;
+    }
+    for entry in listing.files.iter().chain(&listing.above) {
+        check_path(&entry.path, limits)?;
         let folders = entry.path.match_indices('/').map(|(end, _)| &entry.path[..end]);
         for path in folders.chain([entry.path.as_str()]) {
             let spelling = *spellings.entry(path.to_lowercase()).or_insert(path);
@@ -80,6 +83,31 @@ pub fn check_listing(entries: &[Entry], limits: &Limits) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Refuses files that would fill the disk, once their sizes are known.
+pub fn check_sizes(listing: &Listing, limits: &Limits) -> Result<()> {
+    let mut bytes = 0_u64;
+    for entry in listing.files.iter().chain(&listing.above) {
+        if entry.size > limits.file_bytes as u64 {
+            return Err(too_large(&entry.path, limits).cause(format!("it has {} bytes", entry.size)));
+        }
+        bytes = bytes.saturating_add(entry.size);
+    }
+    if bytes > limits.bytes as u64 {
+        return Err(Error::failed(format!(
+            "the files of the slice have {bytes} bytes, and {} are allowed",
+            limits.bytes
+        ))
+        .hint(format!("if that is right, allow more with `ASSETS_MAX_BYTES={bytes}`")));
+    }
+    Ok(())
+}
+
+/// The failure of a file that is larger than a recording can be.
+pub fn too_large(path: &str, limits: &Limits) -> Error {
+    Error::failed(format!("the file `{}` is larger than {} bytes", printable(path), limits.file_bytes))
+        .hint("if that is right, allow more with `ASSETS_MAX_FILE_BYTES=<number>`")
 }
 
 /// The failure of two names that some systems cannot tell apart.
@@ -99,7 +127,9 @@ pub fn check_mode(path: &str, mode: &str) -> Result<()> {
     let what = match mode {
         "120000" => "a symlink",
         "160000" => "a submodule",
-        _ => return Ok(()),
+        // The last is what early gits wrote.
+        "100644" | "100755" | "100664" => return Ok(()),
+        _ => "of no known kind",
     };
     Err(Error::failed(format!("`{}` is {what}", printable(path)))
         .cause("only plain files can be recordings: a link could lead tests to write anywhere")
@@ -110,6 +140,7 @@ pub fn check_mode(path: &str, mode: &str) -> Result<()> {
 mod tests {
     use super::*;
     use crate::names::Oid;
+    use crate::store::listing::Entry;
 
     fn entry(path: &str, mode: &str) -> Entry {
         Entry { path: path.into(), mode: mode.into(), oid: Oid::from_bytes(&[1; 20]), size: 0 }
@@ -155,13 +186,33 @@ mod tests {
 
     #[test]
     fn listings() {
-        let limits = Limits { files: 2, path: 20 };
-        assert!(check_listing(&[entry("a/b.json", "100644")], &limits).is_ok());
-        assert!(check_listing(&[entry("a/B.json", "100644"), entry("a/b.json", "100644")], &limits).is_err());
-        assert!(check_listing(&[entry("A/x", "100644"), entry("a/y", "100644")], &limits).is_err());
-        assert!(check_listing(&[entry("a", "120000")], &limits).is_err());
-        assert!(check_listing(&[entry("a", "160000")], &limits).is_err());
-        assert!(check_listing(&[entry("aaaaaaaaaa/bbbbbbbbbb", "100644")], &limits).is_err());
-        assert!(check_listing(&[entry("a", "100644"), entry("b", "100644"), entry("c", "100644")], &limits).is_err());
+        let limits = Limits { files: 2, path: 20, file_bytes: 10, bytes: 15 };
+        let slice = |files: &[(&str, &str)]| {
+            let files = files.iter().map(|(path, mode)| entry(path, mode)).collect();
+            check_listing(&Listing { files, ..Listing::default() }, &limits)
+        };
+        assert!(slice(&[("a/b.json", "100644")]).is_ok());
+        assert!(slice(&[("a/B.json", "100644"), ("a/b.json", "100644")]).is_err());
+        assert!(slice(&[("A/x", "100644"), ("a/y", "100644")]).is_err());
+        assert!(slice(&[("a", "120000")]).is_err());
+        assert!(slice(&[("a", "160000")]).is_err());
+        assert!(slice(&[("aaaaaaaaaa/bbbbbbbbbb", "100644")]).is_err());
+        assert!(slice(&[("a", "100644"), ("b", "100644"), ("c", "100644")]).is_err());
+        let above = |path: &str, mode: &str| {
+            check_listing(&Listing { above: vec![entry(path, mode)], ..Listing::default() }, &limits)
+        };
+        assert!(above("readme", "120000").is_ok());
+        assert!(above("nul", "100644").is_err());
+    }
+
+    #[test]
+    fn sizes() {
+        let limits = Limits { files: 2, path: 20, file_bytes: 10, bytes: 15 };
+        let of = |sizes: &[u64]| {
+            let files = sizes.iter().map(|size| Entry { size: *size, ..entry("a", "100644") }).collect();
+            check_sizes(&Listing { files, ..Listing::default() }, &limits).is_ok()
+        };
+        assert!(of(&[]) && of(&[10]) && of(&[10, 5]));
+        assert!(!of(&[11]) && !of(&[10, 6]) && !of(&[u64::MAX, u64::MAX]));
     }
 }

@@ -21,6 +21,8 @@ mod restore_options;
 mod shims;
 mod stash;
 mod status;
+mod strangers;
+
 mod support;
 mod tag_form;
 mod terminal;
