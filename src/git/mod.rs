@@ -90,18 +90,21 @@ impl Repo {
     }
 
     /// `git push` of one commit to one ref that must now be at `expected` (`None`: must not exist).
-    /// Runs once: what to do after a failure depends on what the remote has then.
+    /// `shallow` is the file that says which commits have no history here. Runs once: what to do after a failure depends
+    /// on what the remote has then.
     pub fn push(
         &self,
         url: &RemoteUrl,
         commit: &Oid,
         to: &str,
         expected: Option<&Oid>,
+        shallow: &Path,
     ) -> Result<(PushAnswer, Output)> {
         let lease = format!("--force-with-lease={to}:{}", expected.map_or("", Oid::as_str));
         let mut output = self
             .call(["push", "--progress", "--porcelain", "--no-verify", "--no-follow-tags", "--recurse-submodules=no"])
             .args([lease.as_str(), "--", REMOTE, &format!("{commit}:{to}")])
+            .env("GIT_SHALLOW_FILE", shallow)
             .remote(url)
             .run()?;
         let answer = parse::push_answer(&output.stdout);

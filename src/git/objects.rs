@@ -106,12 +106,17 @@ impl Objects {
         Ok(commits)
     }
 
-    /// The first parent that a commit names, whether that is here or not.
-    pub fn first_parent(&mut self, commit: &Oid) -> Result<Option<Oid>> {
+    /// The parents that a commit names, whether they are here or not; none of a commit that is not.
+    pub fn parents(&mut self, commit: &Oid) -> Result<Vec<Oid>> {
         let content = self.contents(&[commit.as_str()])?.pop().flatten();
         let text = content.map(|(_, bytes)| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
-        let mut headers = text.lines().take_while(|line| !line.is_empty());
-        Ok(headers.find_map(|line| Oid::parse(line.strip_prefix("parent ")?).ok()))
+        let headers = text.lines().take_while(|line| !line.is_empty());
+        Ok(headers.filter_map(|line| Oid::parse(line.strip_prefix("parent ")?).ok()).collect())
+    }
+
+    /// The first of them.
+    pub fn first_parent(&mut self, commit: &Oid) -> Result<Option<Oid>> {
+        Ok(self.parents(commit)?.into_iter().next())
     }
 
     /// The entries of each tree, `None` for each that is not here.

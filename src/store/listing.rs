@@ -70,9 +70,10 @@ pub fn list_each(
     Ok(walks.into_iter().map(Walk::finish).collect())
 }
 
-/// As [`list_each`] for one slice.
+/// Lists a slice of one tree; `None` when a tree is not in the object database.
 pub fn list(objects: &mut Objects, root: &Oid, slice: &RepoPath, limits: &Limits) -> Result<Option<Listing>> {
-    list_each(objects, &mut Census::default(), &[(root.clone(), slice)], limits)?.pop().unwrap_or(Ok(None))
+    let mut listed = list_each(objects, &mut Census::default(), &[(root.clone(), slice)], limits)?;
+    listed.pop().unwrap_or(Ok(None))
 }
 
 /// A slice that is being listed.

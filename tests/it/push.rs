@@ -370,3 +370,20 @@ fn as_json() {
         })
     );
 }
+
+/// Git would send a file as its difference to another version that the remote has, if it were here.
+#[test]
+fn a_newer_version_that_is_known_without_its_content_is_not_needed() {
+    with_every_git(|world| {
+        let stage = Stage::unrestored(world);
+        stage.repo.git(["branch", "auto/a", &stage.base]).ok();
+        let newer = stage.repo.commit("main", &[("recordings/sdk/a/one.json", "newer\n")]);
+        stage.code.branch_manifest("sdk/a", &stage.url(), &stage.base);
+        stage.code.branch_manifest("sdk/b", &stage.url(), &newer);
+        stage.code.assets(["restore", "--all"]).ok();
+        stage.record(&[("one.json", "mine\n")]);
+        stage.push().ok();
+        assert_eq!(stage.repo.file(BRANCH, "recordings/sdk/a/one.json").as_deref(), Some("mine\n"));
+        stage.is_settled();
+    });
+}

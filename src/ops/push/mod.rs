@@ -101,8 +101,8 @@ struct Sent {
 struct First {
     commit: Oid,
     rebased: bool,
-    /// What an interrupted push of other content may have left on the branch: ours, so no conflict with us.
-    earlier: Option<Oid>,
+    /// What interrupted pushes of other content may have left on the branch, oldest first: ours, so no conflict with us.
+    earlier: Vec<Oid>,
 }
 
 impl<'a> Push<'a> {
@@ -169,7 +169,7 @@ impl<'a> Push<'a> {
         };
         let first = self.first(intent, &mine)?;
         let to = self.target(&first.commit)?;
-        self.note(&mine.tree, &first.commit, &to, first.rebased)?;
+        self.note(&mine.tree, &first, &to)?;
         let sent = match &self.manifest.form {
             Form::Tag { .. } => self.send_tag(&first.commit, &to)?,
             Form::Branch { branch, fallback, .. } => match self.send_to_branch(&mine, first, &to, branch, fallback)? {
@@ -295,13 +295,19 @@ impl<'a> Push<'a> {
     /// The commit of an interrupted push when it had the same content, else a new one.
     fn first(&self, intent: Option<Intent>, mine: &Mine) -> Result<First> {
         let Some(intent) = intent.filter(|intent| intent.base == self.base.as_str()) else {
-            return Ok(First { commit: self.commit(&mine.tree, &self.base)?, rebased: false, earlier: None });
+            return Ok(First { commit: self.commit(&mine.tree, &self.base)?, rebased: false, earlier: Vec::new() });
         };
-        let earlier = Oid::parse(&intent.commit).map_err(|why| Error::failed(format!("the note of a push {why}")))?;
-        if intent.tree == mine.tree.as_str() {
-            return Ok(First { commit: earlier, rebased: intent.rebased, earlier: None });
+        let mut objects = self.writer().objects()?;
+        let mut earlier = Vec::new();
+        for name in intent.earlier.iter().chain([&intent.commit]) {
+            // One that is not here went with a deleted store. If the remote has it, it may be a conflict.
+            earlier.extend(objects.commit(name)?.map(|(commit, _)| commit));
         }
-        Ok(First { commit: self.commit(&mine.tree, &self.base)?, rebased: false, earlier: Some(earlier) })
+        if intent.tree == mine.tree.as_str() && earlier.last().is_some_and(|last| last.as_str() == intent.commit) {
+            let commit = earlier.pop().unwrap_or_else(|| self.base.clone());
+            return Ok(First { commit, rebased: intent.rebased, earlier });
+        }
+        Ok(First { commit: self.commit(&mine.tree, &self.base)?, rebased: false, earlier })
     }
 
     fn commit(&self, tree: &Oid, parent: &Oid) -> Result<Oid> {
@@ -364,7 +370,7 @@ impl<'a> Push<'a> {
             to,
             slices,
             put_back: Vec::new(),
-            stash: None,
+            stashes: Vec::new(),
             kept: Vec::new(),
             tag,
         };
