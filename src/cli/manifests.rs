@@ -13,14 +13,12 @@ use crate::ui::Ui;
 
 /// Loads each manifest once; those that are bad are reported and left out.
 pub fn load(context: &Context, ui: &Ui, paths: &PathArgs, report: &mut Report) -> Vec<Manifest> {
+    if !paths.are_searched() {
+        return load_named(context, ui, &paths.named(), report);
+    }
+    report.found = true;
     let mut loaded = Loaded::default();
-    let whole_repo = paths.all || paths.changed.is_some();
-    report.found = whole_repo;
     for path in paths.named() {
-        if !whole_repo {
-            loaded.add(ui, report, &path.to_string_lossy(), context.manifest(&path));
-            continue;
-        }
         match discovered(context, paths, &path) {
             Ok(files) => {
                 for file in files {
@@ -30,11 +28,20 @@ pub fn load(context: &Context, ui: &Ui, paths: &PathArgs, report: &mut Report) -
             Err(error) => report.fail(ui, &path.to_string_lossy(), &error),
         }
     }
-    if whole_repo && loaded.manifests.is_empty() && report.failures.is_empty() {
+    if loaded.manifests.is_empty() && report.failures.is_empty() {
         ui.status(match paths.changed {
             Some(_) => "no package with an `assets.json` has changed",
             None => "there is no `assets.json` here",
         });
+    }
+    loaded.manifests
+}
+
+/// As [`load`], of paths that each mean one manifest.
+pub fn load_named(context: &Context, ui: &Ui, paths: &[PathBuf], report: &mut Report) -> Vec<Manifest> {
+    let mut loaded = Loaded::default();
+    for path in paths {
+        loaded.add(ui, report, &path.to_string_lossy(), context.manifest(path));
     }
     loaded.manifests
 }

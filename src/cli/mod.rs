@@ -1,9 +1,12 @@
 //! The command line: arguments, and turning what the operations return into output and an exit code.
 
 mod config;
+mod diff;
 mod gc;
+mod init;
 mod legacy;
 mod manifests;
+mod preview;
 mod push;
 mod quick;
 mod reset;
@@ -96,8 +99,12 @@ enum Command {
     Restore(restore::RestoreArgs),
     /// Send new and changed recordings, then move the pin in the assets.json
     Push(push::PushArgs),
+    /// Make the assets.json of a package that has none
+    Init(init::InitArgs),
     /// Show which recordings are restored, at which commit, and what is pending
     Status(status::StatusArgs),
+    /// Show the changes of recordings that no push has sent
+    Diff(diff::DiffArgs),
     /// Drop local changes of recordings and show the pin again
     Reset(reset::ResetArgs),
     /// List or bring back changes that were put aside
@@ -190,7 +197,9 @@ impl Command {
         match self {
             Command::Restore(_) => "restore",
             Command::Push(_) => "push",
+            Command::Init(_) => "init",
             Command::Status(_) => "status",
+            Command::Diff(_) => "diff",
             Command::Reset(_) => "reset",
             Command::Stash(args) => args.name(),
             Command::Config(args) => args.name(),
@@ -202,7 +211,9 @@ impl Command {
         match self {
             Command::Restore(args) => restore::run(context, ui, args),
             Command::Push(args) => push::run(context, ui, args),
+            Command::Init(args) => init::run(context, ui, args),
             Command::Status(args) => status::run(context, ui, args),
+            Command::Diff(args) => diff::run(context, ui, args),
             Command::Reset(args) => reset::run(context, ui, args),
             Command::Stash(args) => stash::run(context, ui, args),
             Command::Config(args) => config::run(context, ui, args),
@@ -215,6 +226,11 @@ impl PathArgs {
     /// Whether nothing was named.
     fn is_default(&self) -> bool {
         self.paths.is_empty() && self.assets_json_path.is_empty()
+    }
+
+    /// Whether manifests are looked for, and a path is where.
+    fn are_searched(&self) -> bool {
+        self.all || self.changed.is_some()
     }
 
     /// What was named, or the current directory.

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::restore::{self, Summary};
-use super::{PathArgs, Report, manifests};
+use super::{PathArgs, Report, manifests, preview};
 use crate::error::{Error, Result};
 use crate::interrupt;
 use crate::ops::plan::Refusal;
@@ -25,11 +25,18 @@ pub struct ResetArgs {
     /// Do not ask
     #[arg(short, long)]
     yes: bool,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
 }
 
 pub fn run(context: &Context, ui: &Ui, args: &ResetArgs) -> Result<Report> {
     let mut report = Report::new();
     let manifests = manifests::load(context, ui, &args.paths, &mut report);
+    if args.dry_run {
+        preview::show(context, ui, &manifests, Policy::Reset { confirmed: true }, &mut report)?;
+        return Ok(report);
+    }
     let answers = apply(context, &manifests, Policy::Reset { confirmed: args.yes });
     ui.progress.stop();
     let summary = Summary::of(&answers, &report);

@@ -1,6 +1,8 @@
 //! `assets.json`: what it says, with its defaults filled in and every value checked.
 
+pub mod draft;
 pub mod edit;
+pub mod file;
 pub mod locate;
 pub mod read;
 
@@ -35,7 +37,8 @@ pub struct Manifest {
     pub form: Form,
     /// What to name it by on a command line where the user stands: a space and a word for the shell, or nothing.
     pub argument: String,
-    id: Option<String>,
+    /// `AssetsRepoId`, if it is there.
+    pub id: Option<String>,
 }
 
 /// The two ways to pin.
@@ -101,7 +104,17 @@ impl Manifest {
             error.kind = crate::error::Kind::Usage;
             error
         })?;
-        let relative = folder.strip_prefix(&code_repo).unwrap_or(Path::new(""));
+        let text = String::from_utf8(bytes).map_err(|_| {
+            let name = file.strip_prefix(&code_repo).unwrap_or(file).display();
+            Error::usage(format!("`{name}` is not UTF-8")).hint("save it as UTF-8 in your editor")
+        })?;
+        Self::of_text(file, &code_repo, &text)
+    }
+
+    /// Checks the text of a manifest that is this file (absolute) of a code repo, or is to become it.
+    pub fn of_text(file: &Path, code_repo: &Path, text: &str) -> Result<Manifest> {
+        let folder = file.parent().unwrap_or(file);
+        let relative = folder.strip_prefix(code_repo).unwrap_or(Path::new(""));
         let mut parts = Vec::new();
         for part in relative.components() {
             let part = part.as_os_str().to_str().ok_or_else(|| {
@@ -111,18 +124,7 @@ impl Manifest {
         }
         let directory = parts.join("/");
         let path = if directory.is_empty() { FILE_NAME.to_string() } else { format!("{directory}/{FILE_NAME}") };
-        let text = String::from_utf8(bytes)
-            .map_err(|_| Error::usage(format!("`{path}` is not UTF-8")).hint("save it as UTF-8 in your editor"))?;
-        let place = Place { file, code_repo: &code_repo, path: &path, directory: &directory };
-        place.manifest(&text)
-    }
-
-    /// Checks the text of a manifest in a directory of some code repo.
-    #[cfg(any(test, fuzzing))]
-    pub fn of_text(text: &str, directory: &str) -> Result<Manifest> {
-        let path = if directory.is_empty() { FILE_NAME.to_string() } else { format!("{directory}/{FILE_NAME}") };
-        let file = Path::new("/code").join(&path);
-        Place { file: &file, code_repo: Path::new("/code"), path: &path, directory }.manifest(text)
+        Place { file, code_repo, path: &path, directory: &directory }.manifest(text)
     }
 
     /// The commit it asks for.
@@ -310,7 +312,7 @@ mod tests {
     const SHA: &str = "4e8e976b7839c1e9c6903f48106e48be76868a5d";
 
     fn parse(directory: &str, text: &str) -> Result<Manifest> {
-        Manifest::of_text(text, directory)
+        Manifest::of_text(&Path::new("/code").join(directory).join(FILE_NAME), Path::new("/code"), text)
     }
 
     #[test]

@@ -2,9 +2,11 @@
 
 pub mod apply;
 pub mod breadcrumb;
+pub mod diff;
 pub mod discover;
 pub mod enter;
 pub mod gc;
+pub mod init;
 pub mod merge;
 pub mod plan;
 pub mod push;
@@ -104,7 +106,7 @@ impl Context {
 
     /// The git of this machine, looked for when it is first needed: the no-op path needs none. Whether it is new enough
     /// is found out beside the first fetch; [`Context::vouch_for_git`] says so before anything is changed.
-    fn git(&self) -> Result<&Git> {
+    pub fn git(&self) -> Result<&Git> {
         if let Some(git) = self.git.get() {
             return Ok(git);
         }
@@ -258,14 +260,20 @@ pub fn join(dir: &Path, path: &str) -> PathBuf {
     path.split('/').filter(|part| !part.is_empty()).fold(dir.to_path_buf(), |dir, part| dir.join(part))
 }
 
-/// Whether the code repo itself is reached by ssh; then GitHub is asked by ssh too. Reads the configuration file and
-/// not git, because it decides nothing but a default.
+/// Whether the code repo itself is reached by ssh; then GitHub is asked by ssh too.
 fn code_repo_uses_ssh(code_repo: &Path) -> bool {
+    let url = origin_of_code_repo(code_repo);
+    url.starts_with("git@") || url.starts_with("ssh://")
+}
+
+/// The URL that the code repo was cloned from, or nothing. Reads the configuration file and not git, because it decides
+/// nothing but defaults.
+fn origin_of_code_repo(code_repo: &Path) -> String {
     let dot_git = code_repo.join(".git");
     let git_dir = match std::fs::read_to_string(&dot_git) {
         // A linked worktree or a submodule.
         Ok(text) => {
-            let Some(path) = text.trim().strip_prefix("gitdir: ") else { return false };
+            let Some(path) = text.trim().strip_prefix("gitdir: ") else { return String::new() };
             let git_dir = code_repo.join(path);
             match std::fs::read_to_string(git_dir.join("commondir")) {
                 Ok(common) => git_dir.join(common.trim()),
@@ -275,8 +283,7 @@ fn code_repo_uses_ssh(code_repo: &Path) -> bool {
         Err(_) => dot_git,
     };
     let config = std::fs::read_to_string(git_dir.join("config")).unwrap_or_default();
-    let url = parse::config_value(&config, "remote \"origin\"", "url").unwrap_or_default();
-    url.starts_with("git@") || url.starts_with("ssh://")
+    parse::config_value(&config, "remote \"origin\"", "url").unwrap_or_default().to_string()
 }
 
 /// The tag of a manifest as its breadcrumb has it; none for the branch form.

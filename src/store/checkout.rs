@@ -389,13 +389,8 @@ impl Checkout {
 
     /// Copies the index to [`Checkout::other_index`], with all it knows about unchanged files.
     pub fn copy_index(&self) -> Result<PathBuf> {
-        let (from, to) = (self.git_dir.join("index"), self.other_index());
-        std::fs::copy(&from, &to).at("copy", &from)?;
-        // Git knows a file that may have been edited since the index was written by their times: with a younger copy
-        // it would take an edit of the same length, made in the same second, for no change.
-        let written = std::fs::metadata(&from).and_then(|meta| meta.modified()).at("look at", &from)?;
-        let copy = std::fs::File::options().write(true).open(&to).at("open", &to)?;
-        copy.set_modified(written).at("set the time of", &to)?;
+        let to = self.other_index();
+        git_dir::copy_index(&self.git_dir.join("index"), &to)?;
         Ok(to)
     }
 

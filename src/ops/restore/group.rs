@@ -171,7 +171,7 @@ impl<'a> Group<'a> {
             let names: Vec<String> = pending.iter().map(|change| change.path.clone()).collect();
             let seen =
                 Seen { pin: Some(shown.clone()), head_in_place: false, pending: pending.len(), same_files: false };
-            if let Err(refusal) = decide(self.policy, &shown, &seen, &names) {
+            if let Err(refusal) = decide(self.policy, Some(&shown), &seen, &names) {
                 refused.push((index, Ok(Outcome::Refused(refusal))));
             }
         }
@@ -235,7 +235,7 @@ impl<'a> Group<'a> {
             let pending = if looked_at { changes.next().unwrap_or_default() } else { Vec::new() };
             seen.pending = pending.len();
             let names: Vec<String> = pending.iter().map(|change| change.path.clone()).collect();
-            match decide(self.policy, &arrived.ready.commit, &seen, &names) {
+            match decide(self.policy, Some(&arrived.ready.commit), &seen, &names) {
                 Ok(steps) => planned.push(Target { arrived, before: seen.pin, pending, steps }),
                 Err(refusal) => answers.push((arrived.index, Ok(Outcome::Refused(refusal)))),
             }
