@@ -84,6 +84,26 @@ impl Context {
         self.jobs.map_or_else(cores, usize::from).clamp(1, things.max(1))
     }
 
+    /// What `work` answers for each of some things, which it has to look at on disk. With many of them, threads share them.
+    pub fn each<T: Sync, R: Send>(&self, things: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+        /// Fewer are not worth a thread.
+        const FEWEST: usize = 24;
+        let workers = self.workers(things.len() / FEWEST);
+        if workers == 1 {
+            return things.iter().map(work).collect();
+        }
+        let work = &work;
+        std::thread::scope(|scope| {
+            let parts = things.chunks(things.len().div_ceil(workers));
+            let threads: Vec<_> =
+                parts.map(|part| scope.spawn(move || part.iter().map(work).collect::<Vec<R>>())).collect();
+            let join = |thread: std::thread::ScopedJoinHandle<'_, Vec<R>>| {
+                thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            };
+            threads.into_iter().flat_map(join).collect()
+        })
+    }
+
     /// Divides manifests, given by their indexes, by the directory of their checkout; those that can have none are told
     /// of with the reason.
     fn by_checkout(

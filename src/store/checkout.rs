@@ -78,23 +78,32 @@ pub fn dir_of(folder: &Path, manifest: &Manifest) -> PathBuf {
 /// Whether the checkout in `dir` shows the manifest's slice at its pin, as far as can be told from a few small files.
 /// This is the no-op path: it starts no process and takes no lock.
 pub fn is_at_pin(dir: &Path, manifest: &Manifest) -> bool {
+    shown_at_pin(dir, manifest).is_some()
+}
+
+/// As [`is_at_pin`]; returns the pin as a commit.
+pub fn shown_at_pin(dir: &Path, manifest: &Manifest) -> Option<Oid> {
     let git_dir = dir.join(".git");
     let real = |path: &Path| path.symlink_metadata().is_ok_and(|meta| meta.is_dir());
-    let Some(head) = read_head(&git_dir) else { return false };
+    let head = read_head(&git_dir)?;
     if !real(dir) || !real(&git_dir) || journal::exists(&git_dir) {
-        return false;
+        return None;
     }
     match &manifest.form {
         Form::Branch { sha: Some(sha), .. } => {
-            pin_of(&git_dir, &manifest.slice).as_ref() == Some(sha) && read_ref(&git_dir, SHOWN) == Some(head)
+            let shown =
+                pin_of(&git_dir, &manifest.slice).as_ref() == Some(sha) && read_ref(&git_dir, SHOWN) == Some(head);
+            shown.then(|| sha.clone())
         }
         Form::Tag { tag: Some(tag), .. } => {
             let commit = read_ref(&git_dir, &format!("{TAGS}{tag}"));
             let at_commit = |oid: Option<Oid>| oid.as_ref() == Some(&head);
-            (at_commit(commit) || at_commit(read_ref(&git_dir, &tag.tag_ref()))) && git_dir.join("index").is_file()
+            let shown =
+                (at_commit(commit) || at_commit(read_ref(&git_dir, &tag.tag_ref()))) && git_dir.join("index").is_file();
+            shown.then_some(head)
         }
         // Without a pin only the remote knows.
-        _ => false,
+        _ => None,
     }
 }
 
