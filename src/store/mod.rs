@@ -12,6 +12,8 @@ pub mod known;
 pub mod listing;
 pub mod lock;
 pub mod paths;
+pub mod tracked;
+mod trust;
 mod work;
 
 use std::collections::HashMap;
