@@ -193,6 +193,11 @@ pub fn printable(text: &str) -> String {
         .collect()
 }
 
+/// As [`printable`], on one line: a name with a line break in it must not look like a line of ours.
+pub fn one_line(text: &str) -> String {
+    printable(text).replace('\n', " ")
+}
+
 /// Where an assets repo is: an https, http, ssh, git or file URL, an scp-like address, or an absolute path.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RemoteUrl(String);

@@ -10,6 +10,8 @@ pub struct Subject {
     pub repo: Arc<str>,
     /// The manifest; empty for a download, `several` for a checkout of several.
     pub manifest: Arc<str>,
+    /// Which of the downloads that run at the same time.
+    pub lane: usize,
 }
 
 /// A piece of work that has ended.
@@ -61,7 +63,13 @@ impl Reporter {
 
     /// The same report about another subject.
     pub fn about(&self, repo: &str, manifest: &str) -> Reporter {
-        Reporter { report: self.report.clone(), subject: Subject { repo: repo.into(), manifest: manifest.into() } }
+        let subject = Subject { repo: repo.into(), manifest: manifest.into(), lane: 0 };
+        Reporter { report: self.report.clone(), subject }
+    }
+
+    /// The same report about another download for the same subject.
+    pub fn in_lane(&self, lane: usize) -> Reporter {
+        Reporter { report: self.report.clone(), subject: Subject { lane, ..self.subject.clone() } }
     }
 
     pub fn phase(&self, what: &str) {

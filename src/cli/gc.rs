@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::Report;
 use crate::error::{Result, shell_word};
-use crate::names::printable;
+use crate::names::one_line;
 use crate::ops::Context;
 use crate::ops::gc::{Fate, Item, What, gc};
 use crate::ui::Ui;
@@ -76,10 +76,10 @@ fn show(ui: &Ui, item: &Item, yes: bool) {
         why.push_str("; left alone, because that changed meanwhile");
     }
     let line = format!("{bytes:>9}  {frees:>9}  {} {}: {why}", word(item.what), item.name);
-    ui.data(&printable(&line).replace('\n', " "));
+    ui.data(&one_line(&line));
     if ui.verbose() {
         for user in &item.users {
-            ui.data(&printable(&format!("{:>22}  {user}", "")).replace('\n', " "));
+            ui.data(&one_line(&format!("{:>22}  {user}", "")));
         }
     }
 }

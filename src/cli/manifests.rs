@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::{PathArgs, Report};
 use crate::error::{Error, Result};
 use crate::manifest::{Form, Manifest, locate};
-use crate::names::printable;
+use crate::names::one_line;
 use crate::ops::plan::Refusal;
 use crate::ops::{Context, discover};
 use crate::ui::Ui;
@@ -123,7 +123,7 @@ pub fn list(title: &str, lines: &[String]) -> String {
     let mut text = title.to_string();
     for line in lines.iter().take(MOST) {
         // A name with a line break in it must not look like a line of ours.
-        text.push_str(&format!("\n  {}", printable(line).replace('\n', " ")));
+        text.push_str(&format!("\n  {}", one_line(line)));
     }
     if lines.len() > MOST {
         text.push_str(&format!("\n  and {} more", lines.len() - MOST));

@@ -263,7 +263,7 @@ fn context(global: &GlobalArgs, ui: &Ui, args: &[OsString]) -> Result<Context> {
     }
     let mut context = Context::new(environment, report, base, title);
     context.offline = global.offline;
-    context.jobs = global.jobs.map_or(context.jobs, usize::from);
+    context.jobs = global.jobs;
     context.lock_timeout = global.lock_timeout.map(Duration::from_secs);
     Ok(context)
 }

@@ -79,7 +79,7 @@ fn show(ui: &Ui, manifest: &str, pushed: &Pushed, dry_run: bool) {
     if dry_run {
         ui.status(&format!("would push {files} of `{manifest}` to `{to}`:"));
         for change in &pushed.files {
-            ui.data(&format!("{} {}", letter(change.kind), change.path));
+            ui.data(&format!("{} {}", change.kind.letter(), change.path));
         }
         return;
     }
@@ -98,17 +98,8 @@ fn show(ui: &Ui, manifest: &str, pushed: &Pushed, dry_run: bool) {
 /// `3 files (1 new, 1 modified, 1 deleted)`.
 fn summary(pushed: &Pushed) -> String {
     let of = |kind| pushed.files.iter().filter(|change| change.kind == kind).count();
-    let kinds =
-        [(of(ChangeKind::New), "new"), (of(ChangeKind::Modified), "modified"), (of(ChangeKind::Deleted), "deleted")];
+    let counts = ChangeKind::ALL.map(|kind| (of(kind), kind.word()));
     let parts: Vec<String> =
-        kinds.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
+        counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
     format!("{} ({})", crate::ops::stash::count(pushed.files.len()), parts.join(", "))
-}
-
-fn letter(kind: ChangeKind) -> char {
-    match kind {
-        ChangeKind::New => 'A',
-        ChangeKind::Modified => 'M',
-        ChangeKind::Deleted => 'D',
-    }
 }

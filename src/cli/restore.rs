@@ -75,7 +75,7 @@ impl Summary {
     /// The summary of some answers, beside the manifests that could not even be read.
     pub fn of(answers: &[Result<Outcome<Restored>>], unread: &Report) -> Summary {
         let done = answers.iter().filter_map(|answer| match answer {
-            Ok(Outcome::Done(restored)) if restored.changed => Some(restored.work.files),
+            Ok(Outcome::Done(restored)) if restored.changed => Some(restored.cost.files),
             _ => None,
         });
         let all = answers.len() + unread.failed.len();
@@ -119,11 +119,11 @@ pub fn show(
                     "commit": restored.commit.as_ref().map(Oid::as_str),
                     "before": restored.before.as_ref().map(Oid::as_str),
                     "put_aside": restored.put_aside,
-                    "files": restored.work.files,
-                    "bytes": restored.work.bytes,
+                    "files": restored.cost.files,
+                    "bytes": restored.cost.bytes,
                     "milliseconds": {
-                        "fetch": restored.work.fetch.as_millis() as u64,
-                        "checkout": restored.work.checkout.as_millis() as u64,
+                        "fetch": restored.cost.fetch.as_millis() as u64,
+                        "checkout": restored.cost.checkout.as_millis() as u64,
                     },
                 }));
                 return;

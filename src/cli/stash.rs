@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{PathArgs, Report, manifests};
 use crate::error::{Error, Result};
 use crate::manifest::Manifest;
-use crate::names::printable;
+use crate::names::one_line;
 use crate::ops::Context;
 use crate::ops::enter::enter;
 use crate::ops::stash::{Entry, Popped, count, list, pop};
@@ -144,7 +144,7 @@ fn bring_back(context: &Context, ui: &Ui, manifest: &Manifest, ours: bool, repor
             } else {
                 ui.status(&format!("brought back {} of `{}`", count(entry.files.len()), manifest.path));
                 for change in &entry.files {
-                    ui.data(&printable(&change.path).replace('\n', " "));
+                    ui.data(&one_line(&change.path));
                 }
             }
             Ok(())

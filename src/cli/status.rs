@@ -8,7 +8,7 @@ use super::{PathArgs, Report, error_json, manifests, table};
 use crate::error::{Error, Kind, Result};
 use crate::git::parse::{Change, ChangeKind};
 use crate::manifest::{FILE_NAME, Form, Manifest};
-use crate::names::{Oid, printable};
+use crate::names::{Oid, one_line};
 use crate::ops::Context;
 use crate::ops::status::{Place, Status, status};
 use crate::ui::Ui;
@@ -140,23 +140,16 @@ fn style(loudness: Loudness) -> Style {
     }
 }
 
-const KINDS: [(ChangeKind, &str); 3] =
-    [(ChangeKind::New, "A"), (ChangeKind::Modified, "M"), (ChangeKind::Deleted, "D")];
-
 /// `2A 1M`: how many changes of each kind.
 fn letters(pending: &[Change]) -> String {
     let count = |kind| pending.iter().filter(|change| change.kind == kind).count();
-    let counts: Vec<String> = KINDS
-        .iter()
-        .map(|(kind, letter)| (count(*kind), letter))
+    let counts: Vec<String> = ChangeKind::ALL
+        .map(|kind| (count(kind), kind.letter()))
+        .into_iter()
         .filter(|(count, _)| *count > 0)
         .map(|(count, letter)| format!("{count}{letter}"))
         .collect();
     counts.join(" ")
-}
-
-fn letter(change: &Change) -> &'static str {
-    KINDS.iter().find(|(kind, _)| *kind == change.kind).map_or("?", |(_, letter)| *letter)
 }
 
 /// The failure of a checkout, below its row.
@@ -206,13 +199,8 @@ fn details(manifest: &Manifest, status: &Status) -> Vec<String> {
             if status.stashed == 1 { "1 stash entry".to_string() } else { format!("{} stash entries", status.stashed) };
         lines.push(format!("{entries}: `assets stash list{path}`"));
     }
-    lines.extend(status.pending.iter().map(|change| format!("{} {}", letter(change), change.path)));
+    lines.extend(status.pending.iter().map(|change| format!("{} {}", change.kind.letter(), change.path)));
     lines.iter().map(|line| one_line(line)).collect()
-}
-
-/// A name with a line break in it must not look like a line of ours.
-fn one_line(text: &str) -> String {
-    printable(text).replace('\n', " ")
 }
 
 /// `3 packages: 2 at pin, 1 not restored; 4 pending changes, 1 stash entry`.

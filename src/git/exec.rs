@@ -57,6 +57,8 @@ const CONFIG: &[(&str, &str)] = &[
     ("push.gpgSign", "false"),
     ("commit.gpgSign", "false"),
     ("tag.gpgSign", "false"),
+    // As many as there are cores; git starts them for a hundred files and more.
+    ("checkout.workers", "0"),
     ("gc.auto", "0"),
     ("maintenance.auto", "false"),
     ("protocol.version", "2"),
@@ -146,6 +148,11 @@ impl Git {
     /// The same git, working for an assets repo and perhaps one manifest: reports say so.
     pub fn about(&self, repo: &str, manifest: &str) -> Git {
         Git { report: self.report.about(repo, manifest), ..self.clone() }
+    }
+
+    /// The same git, downloading beside others for the same assets repo.
+    pub fn in_lane(&self, lane: usize) -> Git {
+        Git { report: self.report.in_lane(lane), ..self.clone() }
     }
 
     /// Whether a token was given and is for the host of `url`.
@@ -283,6 +290,7 @@ impl<'a> Call<'a> {
             start: SystemTime::now(),
             started: Instant::now(),
             report: self.git.report.clone(),
+            broken: false,
         };
         Ok(session)
     }
@@ -436,14 +444,15 @@ pub struct Session {
     start: SystemTime,
     started: Instant,
     report: Reporter,
+    broken: bool,
 }
 
 impl Session {
     /// Sends a request. Keep what is sent before the next read below the size of a pipe (16 KiB), else both sides wait.
     pub fn send(&mut self, request: &[u8]) -> Result<()> {
         interrupt::check()?;
-        let broken = Error::failed(format!("`{}` ended unexpectedly", self.command));
-        self.stdin.as_mut().ok_or(broken.clone())?.write_all(request).map_err(|e| broken.cause(e.to_string()))
+        let sent = self.stdin.as_mut().map(|stdin| stdin.write_all(request));
+        sent.unwrap_or(Ok(())).map_err(|e| self.broken(&e.to_string()))
     }
 
     /// Its answers.
@@ -451,8 +460,14 @@ impl Session {
         &mut self.stdout
     }
 
+    /// Whether an answer broke off or made no sense.
+    pub fn is_broken(&self) -> bool {
+        self.broken
+    }
+
     /// The error for an answer that breaks off or makes no sense.
-    pub fn broken(&self, why: &str) -> Error {
+    pub fn broken(&mut self, why: &str) -> Error {
+        self.broken = true;
         Error::failed(format!("`{}` gave no usable answer", self.command)).cause(why)
     }
 }

@@ -69,16 +69,16 @@ impl Objects {
         Ok(infos)
     }
 
-    /// Looks one name up.
-    pub fn info(&mut self, name: &str) -> Result<Option<Info>> {
-        Ok(self.infos(&[name])?.pop().flatten())
+    /// Whether there can be no more answers; else what failed was the question.
+    pub fn is_broken(&self) -> bool {
+        self.0.is_broken()
     }
 
     /// The content of each object, `None` for each that is not here.
     pub fn contents<S: AsRef<str>>(&mut self, names: &[S]) -> Result<Vec<Option<Object>>> {
         let mut contents = Vec::with_capacity(names.len());
         self.each_content(names, u64::MAX, |content| {
-            contents.push(content);
+            contents.push(content?);
             Ok(())
         })?;
         Ok(contents)
@@ -86,16 +86,24 @@ impl Objects {
 
     /// The commit that `name` is or, for an annotated tag, leads to.
     pub fn commit(&mut self, name: &str) -> Result<Option<(Oid, Commit)>> {
-        let mut found = None;
-        self.each_content(&[format!("{name}^{{commit}}")], LARGEST, |content| {
-            found = content;
+        Ok(self.commits(&[name])?.pop().flatten())
+    }
+
+    /// As [`Objects::commit`] for several names.
+    pub fn commits<S: AsRef<str>>(&mut self, names: &[S]) -> Result<Vec<Option<(Oid, Commit)>>> {
+        let names: Vec<String> = names.iter().map(|name| format!("{}^{{commit}}", name.as_ref())).collect();
+        let mut commits = Vec::with_capacity(names.len());
+        self.each_content(&names, LARGEST, |content| {
+            let Some((info, content)) = content? else {
+                commits.push(None);
+                return Ok(());
+            };
+            let commit = parse_commit(&content)
+                .ok_or_else(|| Error::failed(format!("`{}` is not a commit, or damaged", info.oid)))?;
+            commits.push(Some((info.oid, commit)));
             Ok(())
         })?;
-        let Some((info, content)) = found else { return Ok(None) };
-        match parse_commit(&content) {
-            Some(commit) => Ok(Some((info.oid, commit))),
-            None => Err(self.0.broken(&format!("`{}` is not a commit", info.oid))),
-        }
+        Ok(commits)
     }
 
     /// The first parent that a commit names, whether that is here or not.
@@ -110,34 +118,36 @@ impl Objects {
     pub fn trees(&mut self, oids: &[Oid]) -> Result<Vec<Option<Vec<TreeEntry>>>> {
         let mut trees = Vec::with_capacity(oids.len());
         self.each_tree(oids, |entries| {
-            trees.push(entries);
+            trees.push(entries?);
             Ok(())
         })?;
         Ok(trees)
     }
 
-    /// Hands over the entries of one tree after the other. What `take` fails with ends it.
+    /// Hands over the entries of one tree after the other, or why they cannot be had. What `take` fails with ends it.
     pub fn each_tree(
         &mut self,
         oids: &[Oid],
-        mut take: impl FnMut(Option<Vec<TreeEntry>>) -> Result<()>,
+        mut take: impl FnMut(Result<Option<Vec<TreeEntry>>>) -> Result<()>,
     ) -> Result<()> {
         let names: Vec<&str> = oids.iter().map(Oid::as_str).collect();
         self.each_content(&names, LARGEST, |content| match content {
-            Some((info, bytes)) if info.kind == "tree" => match parse_tree(&bytes, info.oid.raw_len()) {
-                Some(entries) => take(Some(entries)),
-                None => Err(Error::failed(format!("tree `{}` is damaged", info.oid))),
-            },
-            _ => take(None),
+            Ok(Some((info, bytes))) if info.kind == "tree" => {
+                let damaged = || Error::failed(format!("tree `{}` is damaged", info.oid));
+                take(parse_tree(&bytes, info.oid.raw_len()).map(Some).ok_or_else(damaged))
+            }
+            Ok(_) => take(Ok(None)),
+            Err(error) => take(Err(error)),
         })
     }
 
-    /// Hands over the content of one object after the other, so that only one of them is in memory.
+    /// Hands over the content of one object after the other, so that only one of them is in memory; for one that is too
+    /// large, an error.
     fn each_content<S: AsRef<str>>(
         &mut self,
         names: &[S],
         largest: u64,
-        mut take: impl FnMut(Option<Object>) -> Result<()>,
+        mut take: impl FnMut(Result<Option<Object>>) -> Result<()>,
     ) -> Result<()> {
         for batch in names.chunks(BATCH) {
             self.request("contents", batch)?;
@@ -149,13 +159,13 @@ impl Objects {
                     Some(info) if result.is_err() => self.skip(info.size)?,
                     Some(info) if info.size > largest => {
                         self.skip(info.size)?;
-                        result = Err(too_large(&info));
+                        result = take(Err(too_large(&info)));
                     }
                     Some(info) => {
                         let content = self.content(info.size)?;
-                        result = take(Some((info, content)));
+                        result = take(Ok(Some((info, content))));
                     }
-                    None if result.is_ok() => result = take(None),
+                    None if result.is_ok() => result = take(Ok(None)),
                     None => {}
                 }
             }

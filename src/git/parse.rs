@@ -28,6 +28,29 @@ pub enum ChangeKind {
     New,
 }
 
+impl ChangeKind {
+    /// Every kind, in the order in which they are counted.
+    pub const ALL: [ChangeKind; 3] = [ChangeKind::New, ChangeKind::Modified, ChangeKind::Deleted];
+
+    /// As git's short lists mark it.
+    pub fn letter(self) -> char {
+        match self {
+            ChangeKind::New => 'A',
+            ChangeKind::Modified => 'M',
+            ChangeKind::Deleted => 'D',
+        }
+    }
+
+    /// As a word of a sentence.
+    pub fn word(self) -> &'static str {
+        match self {
+            ChangeKind::New => "new",
+            ChangeKind::Modified => "modified",
+            ChangeKind::Deleted => "deleted",
+        }
+    }
+}
+
 /// One pending change.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct Change {

@@ -12,7 +12,7 @@ pub mod restore;
 pub mod stash;
 pub mod status;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
@@ -44,8 +44,8 @@ pub struct Context {
     pub report: Arc<dyn Report>,
     /// No request to any remote.
     pub offline: bool,
-    /// How many checkouts are worked in at once.
-    pub jobs: usize,
+    /// How many checkouts are worked in at once; as many as there are cores if it is not said.
+    pub jobs: Option<u16>,
     /// The longest wait for a lock.
     pub lock_timeout: Option<Duration>,
     /// What relative paths are relative to.
@@ -72,7 +72,7 @@ impl Context {
             environment,
             report,
             offline: false,
-            jobs: std::thread::available_parallelism().map_or(1, |cores| cores.get()),
+            jobs: None,
             lock_timeout: None,
             base,
             title,
@@ -81,6 +81,30 @@ impl Context {
             in_use: Mutex::default(),
             untracked: Mutex::default(),
         }
+    }
+
+    /// How many threads work on so many things.
+    fn workers(&self, things: usize) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        self.jobs.map_or_else(cores, usize::from).clamp(1, things.max(1))
+    }
+
+    /// Divides manifests, given by their indexes, by the directory of their checkout; those that can have none are told
+    /// of with the reason.
+    fn by_checkout(
+        &self,
+        manifests: &[Manifest],
+        indexes: impl IntoIterator<Item = usize>,
+        mut refuse: impl FnMut(usize, Error),
+    ) -> BTreeMap<PathBuf, Vec<usize>> {
+        let mut checkouts: BTreeMap<PathBuf, Vec<usize>> = BTreeMap::new();
+        for index in indexes {
+            match self.assets_folder(&manifests[index]) {
+                Ok(folder) => checkouts.entry(checkout::dir_of(&folder, &manifests[index])).or_default().push(index),
+                Err(error) => refuse(index, error),
+            }
+        }
+        checkouts
     }
 
     /// The git of this machine, looked for when it is first needed: the no-op path needs none. Whether it is new enough

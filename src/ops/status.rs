@@ -2,7 +2,6 @@
 //! mended, so it may run while another `assets` works in the same checkout.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::enter::by_slice;
@@ -13,8 +12,7 @@ use crate::git::parse::Change;
 use crate::interrupt;
 use crate::manifest::{Form, Manifest};
 use crate::names::{Oid, RefName, RepoPath};
-use crate::report::Subject;
-use crate::store::checkout::{self, Checkout};
+use crate::store::checkout::Checkout;
 use crate::store::composite::Slices;
 use crate::store::journal::{self, Journal};
 
@@ -85,13 +83,9 @@ impl Status {
 /// When git cannot be used at all, or the user interrupts.
 pub fn status(context: &Context, manifests: &[Manifest]) -> Result<Vec<Status>> {
     let mut statuses: Vec<Status> = manifests.iter().map(|_| Status::not_restored()).collect();
-    let mut groups: BTreeMap<PathBuf, Vec<usize>> = BTreeMap::new();
-    for (index, manifest) in manifests.iter().enumerate() {
-        match context.assets_folder(manifest) {
-            Ok(folder) => groups.entry(checkout::dir_of(&folder, manifest)).or_default().push(index),
-            Err(error) => statuses[index] = Status::broken(error),
-        }
-    }
+    let mut groups = context.by_checkout(manifests, 0..manifests.len(), |index, error| {
+        statuses[index] = Status::broken(error);
+    });
     groups.retain(|dir, _| dir.join(".git").symlink_metadata().is_ok());
     let mut looks = Vec::with_capacity(groups.len());
     for indexes in groups.into_values() {
@@ -100,8 +94,7 @@ pub fn status(context: &Context, manifests: &[Manifest]) -> Result<Vec<Status>> 
     }
     context.vouch_for_git()?;
     if !looks.is_empty() {
-        let what = format!("looking at {}", checkouts(looks.len()));
-        context.report.phase(&Subject::default(), &what);
+        context.git()?.report().phase(&format!("looking at {}", checkouts(looks.len())));
     }
     let next = AtomicUsize::new(0);
     let work = || {
@@ -112,7 +105,7 @@ pub fn status(context: &Context, manifests: &[Manifest]) -> Result<Vec<Status>> 
         found
     };
     std::thread::scope(|scope| {
-        let threads: Vec<_> = (1..context.jobs.min(looks.len())).map(|_| scope.spawn(work)).collect();
+        let threads: Vec<_> = (1..context.workers(looks.len())).map(|_| scope.spawn(work)).collect();
         let mut found = work();
         for thread in threads {
             found.extend(thread.join().unwrap_or_default());

@@ -24,6 +24,25 @@ struct Folder {
 }
 
 impl Census {
+    /// Reads the folders of several commits, a level of all of them at a time: what is asked of each alone afterwards is
+    /// known then. What is damaged or too large is found when it is that commit's turn.
+    pub fn read_ahead(&mut self, objects: &mut Objects, roots: Vec<Oid>, limits: &Limits) -> Result<()> {
+        let mut level = roots;
+        for _ in 0..DEEPEST {
+            level.retain(|tree| !self.0.contains_key(tree));
+            level.sort();
+            level.dedup();
+            match self.read(objects, level.iter(), limits.files) {
+                Err(error) if objects.is_broken() => return Err(error),
+                Ok(true) if !level.is_empty() => {}
+                _ => return Ok(()),
+            }
+            level =
+                level.iter().filter_map(|tree| self.0.get(tree)).flat_map(|folder| folder.folders.clone()).collect();
+        }
+        Ok(())
+    }
+
     /// Refuses a commit that git cannot work with: its index holds the files outside of the slice too.
     pub fn check_commit(&mut self, objects: &mut Objects, root: &Oid, limits: &Limits) -> Result<()> {
         let most = limits.files.saturating_mul(SLICES);
@@ -81,7 +100,7 @@ impl Census {
         for some in unknown.chunks(50) {
             let mut oids = some.iter();
             objects.each_tree(some, |entries| {
-                let (oid, Some(entries)) = (oids.next(), entries) else { return Ok(()) };
+                let (oid, Some(entries)) = (oids.next(), entries?) else { return Ok(()) };
                 entries_read += entries.len();
                 let files = entries.iter().filter(|entry| !entry.is_tree()).count();
                 let folders = entries.into_iter().filter(|entry| entry.is_tree()).map(|entry| entry.oid).collect();

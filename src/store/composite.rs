@@ -1,6 +1,6 @@
 //! The commit that a checkout of several slices shows: a pin that holds them all, or a local composite commit.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use super::listing;
 use crate::error::{Error, Result};
@@ -28,31 +28,32 @@ pub fn slices_inside<'a>(slices: &'a Slices, outer: &'a RepoPath) -> impl Iterat
 /// # Errors
 /// When a pin is not in the object database.
 pub fn head_for(repo: &Repo, objects: &mut Objects, slices: &Slices, current: Option<&Oid>) -> Result<Oid> {
-    let mut pins: Vec<(i64, Oid, Oid)> = Vec::new();
+    let oids: Vec<&str> = slices.values().map(Oid::as_str).collect();
+    let mut commits = Vec::with_capacity(oids.len());
+    for (commit, pin) in objects.commits(&oids)?.into_iter().zip(slices.values()) {
+        commits.push(commit.ok_or_else(|| not_here(pin))?.1);
+    }
+    let asked: Vec<(&Oid, &RepoPath)> = commits.iter().map(|commit| &commit.tree).zip(slices.keys()).collect();
     let mut wanted = Grafts::new();
-    for (slice, pin) in slices {
-        let (_, commit) = objects.commit(pin.as_str())?.ok_or_else(|| not_here(pin))?;
-        let tree = listing::tree_at(objects, &commit.tree, slice)?.ok_or_else(|| not_here(pin))?;
-        wanted.insert(slice.clone(), tree);
-        if !pins.iter().any(|(_, known, _)| known == pin) {
-            pins.push((commit.time, pin.clone(), commit.tree));
-        }
+    for ((slice, pin), tree) in slices.iter().zip(listing::trees_at(objects, &asked)?) {
+        wanted.insert(slice.clone(), tree.ok_or_else(|| not_here(pin))?);
     }
+    let mut pins: Vec<(i64, &Oid, &Oid)> =
+        slices.values().zip(&commits).map(|(pin, commit)| (commit.time, pin, &commit.tree)).collect();
     pins.sort_by(|a, b| b.cmp(a));
-    if let Some(current) = current
-        && let Some((_, commit)) = objects.commit(current.as_str())?
-        && holds(objects, &commit.tree, &wanted)?
-    {
-        return Ok(current.clone());
-    }
-    for (_, pin, tree) in &pins {
-        if holds(objects, tree, &wanted)? {
-            return Ok(pin.clone());
-        }
+    pins.dedup();
+    let current = match current {
+        Some(current) => objects.commit(current.as_str())?,
+        None => None,
+    };
+    let shown = current.iter().map(|(oid, commit)| (oid, &commit.tree));
+    let candidates: Vec<(&Oid, &Oid)> = shown.chain(pins.iter().map(|(_, pin, tree)| (*pin, *tree))).collect();
+    if let Some(commit) = first_that_holds(objects, &candidates, &wanted)? {
+        return Ok(commit.clone());
     }
     let Some((_, _, newest)) = pins.first() else { return Err(Error::failed("a checkout without slices")) };
     let tree = graft(objects, &mut repo.trees()?, newest, &wanted)?;
-    let parents: Vec<&Oid> = pins.iter().map(|(_, pin, _)| pin).collect();
+    let parents: Vec<&Oid> = pins.iter().map(|(_, pin, _)| *pin).collect();
     let mut message =
         String::from("Recordings at several pins\n\nMade by `assets` for this checkout only; it is never pushed.\n\n");
     for (slice, pin) in slices {
@@ -114,29 +115,24 @@ fn graft_below(
     }
 }
 
-fn holds(objects: &mut Objects, root: &Oid, wanted: &Grafts) -> Result<bool> {
-    // Most slices share their upper folders: each is read once.
-    let mut known: HashMap<Oid, Vec<TreeEntry>> = HashMap::new();
-    for (slice, tree) in wanted {
-        let mut at = Some(root.clone());
-        for part in slice.parts() {
-            let Some(oid) = at.take() else { break };
-            if !known.contains_key(&oid) {
-                let Some(entries) = objects.trees(std::slice::from_ref(&oid))?.pop().flatten() else {
-                    return Ok(false);
-                };
-                known.insert(oid.clone(), entries);
-            }
-            at = known[&oid]
-                .iter()
-                .find(|entry| entry.is_tree() && entry.name == part.as_bytes())
-                .map(|entry| entry.oid.clone());
-        }
-        if at != *tree {
-            return Ok(false);
+/// The first of some commits, each with its tree, that has all of these slices.
+fn first_that_holds<'a>(
+    objects: &mut Objects,
+    candidates: &[(&'a Oid, &Oid)],
+    wanted: &Grafts,
+) -> Result<Option<&'a Oid>> {
+    let Some((slice, tree)) = wanted.first_key_value() else { return Ok(None) };
+    // Most have another first slice: all of them are asked for that one together.
+    let asked: Vec<(&Oid, &RepoPath)> = candidates.iter().map(|(_, root)| (*root, slice)).collect();
+    let found = listing::trees_at(objects, &asked)?;
+    for ((commit, root), _) in candidates.iter().zip(found).filter(|(_, found)| found.as_ref() == Some(tree)) {
+        let asked: Vec<(&Oid, &RepoPath)> = wanted.keys().map(|slice| (*root, slice)).collect();
+        let found = listing::trees_at(objects, &asked)?;
+        if found.iter().zip(wanted.values()).all(|(found, tree)| found.as_ref() == Some(tree)) {
+            return Ok(Some(commit));
         }
     }
-    Ok(true)
+    Ok(None)
 }
 
 fn not_here(oid: &Oid) -> Error {

@@ -1,5 +1,7 @@
 //! The files of a slice, read from tree objects.
 
+use std::collections::HashMap;
+
 use super::census::Census;
 use super::paths;
 use crate::error::{Error, Result};
@@ -29,49 +31,125 @@ pub struct Listing {
     pub above: Vec<Entry>,
 }
 
-/// Lists a slice of the tree `root`; `None` when a tree is not in the object database.
-pub fn list(
+/// Lists slices of trees, a level of all of them at a time, so that few questions are asked. For each there is an answer of
+/// its own; `None` when a tree is not in the object database.
+pub fn list_each(
     objects: &mut Objects,
     census: &mut Census,
-    root: &Oid,
-    slice: &RepoPath,
+    asked: &[(Oid, &RepoPath)],
     limits: &Limits,
-) -> Result<Option<Listing>> {
-    let mut listing = Listing::default();
-    let mut tree = root.clone();
-    let mut above = String::new();
-    for part in slice.parts() {
-        let Some(entries) = objects.trees(std::slice::from_ref(&tree))?.pop().flatten() else { return Ok(None) };
-        for file in entries.iter().filter(|entry| !entry.is_tree() && entry.mode != "160000") {
-            listing.above.push(to_entry(&above, file)?);
+) -> Result<Vec<Result<Option<Listing>>>> {
+    let mut walks: Vec<Walk> = asked.iter().map(|(root, slice)| Walk::start(root, slice)).collect();
+    loop {
+        let mut level: Vec<Oid> = walks.iter().flat_map(Walk::trees).cloned().collect();
+        level.sort();
+        level.dedup();
+        if level.is_empty() {
+            break;
         }
-        let Some(next) = entries.into_iter().find(|entry| entry.is_tree() && entry.name == part.as_bytes()) else {
-            return Ok(Some(listing));
-        };
-        above = format!("{above}{part}/");
-        tree = next.oid;
-    }
-    listing.tree = Some(tree.clone());
-    census.check_slice(objects, &tree, limits)?;
-    let mut level = vec![(above, tree)];
-    while !level.is_empty() {
-        let oids: Vec<Oid> = level.iter().map(|(_, oid)| oid.clone()).collect();
-        let mut next = Vec::new();
-        for ((folder, _), entries) in level.iter().zip(objects.trees(&oids)?) {
-            let Some(entries) = entries else { return Ok(None) };
-            for entry in entries {
-                let found = to_entry(folder, &entry)?;
-                if entry.is_tree() {
-                    paths::check_path(&found.path, limits)?;
-                    next.push((found.path + "/", entry.oid));
-                } else {
-                    listing.files.push(found);
+        let mut trees = HashMap::with_capacity(level.len());
+        let mut oids = level.iter();
+        objects.each_tree(&level, |entries| {
+            trees.extend(oids.next().map(|oid| (oid, entries)));
+            Ok(())
+        })?;
+        for walk in walks.iter_mut().filter(|walk| walk.end.is_none()) {
+            let stepped = walk.step(&trees, limits).and_then(|()| match &walk.listing.tree {
+                Some(tree) if !std::mem::replace(&mut walk.is_counted, true) => {
+                    census.check_slice(objects, tree, limits)
                 }
+                _ => Ok(()),
+            });
+            match stepped {
+                Err(error) if objects.is_broken() => return Err(error),
+                Err(error) => walk.end = Some(Err(error)),
+                Ok(()) => {}
             }
         }
-        level = next;
     }
-    Ok(Some(listing))
+    Ok(walks.into_iter().map(Walk::finish).collect())
+}
+
+/// A slice that is being listed.
+struct Walk<'a> {
+    /// What is left of the way down to the slice.
+    way: Vec<&'a str>,
+    /// The folders of the next level, each with its tree. On the way down it is one.
+    level: Vec<(String, Oid)>,
+    listing: Listing,
+    /// Whether the slice was found and its files counted.
+    is_counted: bool,
+    /// Why it goes no further: a failure, or a tree that is not here.
+    end: Option<Result<()>>,
+}
+
+impl<'a> Walk<'a> {
+    fn start(root: &Oid, slice: &'a RepoPath) -> Walk<'a> {
+        let mut way: Vec<&str> = slice.parts().collect();
+        way.reverse();
+        let mut listing = Listing::default();
+        if way.is_empty() {
+            listing.tree = Some(root.clone());
+        }
+        Walk { way, level: vec![(String::new(), root.clone())], listing, is_counted: false, end: None }
+    }
+
+    fn trees(&self) -> impl Iterator<Item = &Oid> {
+        self.level.iter().filter(|_| self.end.is_none()).map(|(_, tree)| tree)
+    }
+
+    fn step(&mut self, trees: &Trees, limits: &Limits) -> Result<()> {
+        for (folder, tree) in std::mem::take(&mut self.level) {
+            let Some(entries) = entries_of(trees, &tree)? else {
+                self.end = Some(Ok(()));
+                return Ok(());
+            };
+            let Some(part) = self.way.last() else {
+                self.take_in(&folder, entries, limits)?;
+                continue;
+            };
+            for file in entries.iter().filter(|entry| !entry.is_tree() && entry.mode != "160000") {
+                self.listing.above.push(to_entry(&folder, file)?);
+            }
+            if let Some(next) = entries.iter().find(|entry| entry.is_tree() && entry.name == part.as_bytes()) {
+                self.level.push((format!("{folder}{part}/"), next.oid.clone()));
+                self.way.pop();
+                self.listing.tree = Some(next.oid.clone()).filter(|_| self.way.is_empty());
+            }
+        }
+        Ok(())
+    }
+
+    fn take_in(&mut self, folder: &str, entries: &[TreeEntry], limits: &Limits) -> Result<()> {
+        for entry in entries {
+            let found = to_entry(folder, entry)?;
+            if entry.is_tree() {
+                paths::check_path(&found.path, limits)?;
+                self.level.push((found.path + "/", entry.oid.clone()));
+            } else {
+                self.listing.files.push(found);
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Option<Listing>> {
+        match self.end {
+            Some(end) => end.map(|()| None),
+            None => Ok(Some(self.listing)),
+        }
+    }
+}
+
+/// What was read of some trees.
+type Trees<'a> = HashMap<&'a Oid, Result<Option<Vec<TreeEntry>>>>;
+
+fn entries_of<'a>(trees: &'a Trees, tree: &Oid) -> Result<Option<&'a [TreeEntry]>> {
+    match trees.get(tree) {
+        Some(Ok(entries)) => Ok(entries.as_deref()),
+        Some(Err(error)) => Err(error.clone()),
+        None => Ok(None),
+    }
 }
 
 /// Files whose contents are not in the object database.
@@ -108,29 +186,60 @@ pub fn missing_files(objects: &mut Objects, listing: &mut Listing) -> Result<Opt
             }
         }
     }
-    let Some(path) = path else { return Ok(None) };
     let here: u64 = listing.files.iter().map(|file| file.size).sum();
-    let count = files.len() + above.len();
-    // A file that is asked for by its id is sent whatever its size; of a tree the server leaves out what is too large.
-    let slice = listing.tree.as_ref().filter(|_| !files.is_empty() && here <= SENT_AGAIN);
-    let mut ask = slice.map_or(files, |tree| vec![tree.clone()]);
-    ask.extend(above);
-    ask.sort();
-    ask.dedup();
-    Ok(Some(Missing { count, path, ask }))
+    Ok(path.map(|path| Missing::new(path, listing.tree.as_ref().filter(|_| here <= SENT_AGAIN), files, above)))
+}
+
+/// As [`missing_files`] where none of the files can be here. To ask for each is slow when it is not.
+pub fn all_files(listing: &Listing) -> Option<Missing> {
+    let oids = |entries: &[Entry]| entries.iter().map(|entry| entry.oid.clone()).collect();
+    let path = listing.files.iter().chain(&listing.above).next()?.path.clone();
+    Some(Missing::new(path, listing.tree.as_ref(), oids(&listing.files), oids(&listing.above)))
+}
+
+impl Missing {
+    /// A file that is asked for by its id is sent whatever its size; of a tree the server leaves out what is too large.
+    fn new(path: String, slice: Option<&Oid>, files: Vec<Oid>, above: Vec<Oid>) -> Missing {
+        let count = files.len() + above.len();
+        let slice = slice.filter(|_| !files.is_empty());
+        let mut ask = slice.map_or(files, |tree| vec![tree.clone()]);
+        ask.extend(above);
+        ask.sort();
+        ask.dedup();
+        Missing { count, path, ask }
+    }
 }
 
 /// The tree at a path below the tree `root`; the outer `None` when a tree on the way is not here.
 pub fn tree_at(objects: &mut Objects, root: &Oid, path: &RepoPath) -> Result<Option<Option<Oid>>> {
-    let mut tree = root.clone();
-    for part in path.parts() {
-        let Some(entries) = objects.trees(std::slice::from_ref(&tree))?.pop().flatten() else { return Ok(None) };
-        match entries.into_iter().find(|entry| entry.is_tree() && entry.name == part.as_bytes()) {
-            Some(entry) => tree = entry.oid,
-            None => return Ok(Some(None)),
+    Ok(trees_at(objects, &[(root, path)])?.pop().flatten())
+}
+
+/// As [`tree_at`] for several, a level of all of them at a time.
+pub fn trees_at(objects: &mut Objects, asked: &[(&Oid, &RepoPath)]) -> Result<Vec<Option<Option<Oid>>>> {
+    let mut ways: Vec<_> = asked.iter().map(|(_, path)| path.parts()).collect();
+    let mut found: Vec<Option<Option<Oid>>> = asked.iter().map(|(root, _)| Some(Some((*root).clone()))).collect();
+    loop {
+        let steps: Vec<(usize, &str, Oid)> = ways
+            .iter_mut()
+            .zip(&found)
+            .enumerate()
+            .filter_map(|(index, (way, at))| Some((index, at.as_ref()?.clone()?, way)))
+            .filter_map(|(index, at, way)| Some((index, way.next()?, at)))
+            .collect();
+        let mut level: Vec<Oid> = steps.iter().map(|(_, _, tree)| tree.clone()).collect();
+        level.sort();
+        level.dedup();
+        if level.is_empty() {
+            return Ok(found);
+        }
+        let trees: HashMap<&Oid, Option<Vec<TreeEntry>>> = level.iter().zip(objects.trees(&level)?).collect();
+        for (index, part, tree) in &steps {
+            let entries = trees.get(tree).and_then(Option::as_ref);
+            let is_it = |entry: &&TreeEntry| entry.is_tree() && entry.name == part.as_bytes();
+            found[*index] = entries.map(|entries| entries.iter().find(is_it).map(|entry| entry.oid.clone()));
         }
     }
-    Ok(Some(Some(tree)))
 }
 
 fn to_entry(folder: &str, entry: &TreeEntry) -> Result<Entry> {

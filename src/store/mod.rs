@@ -9,8 +9,10 @@ mod filter;
 pub mod git_dir;
 pub mod journal;
 pub mod known;
+pub mod lane;
 pub mod listing;
 pub mod lock;
+mod parts;
 pub mod paths;
 pub mod tracked;
 mod trust;
@@ -116,7 +118,7 @@ impl Store {
 
     /// The commits without history, which a checkout has to know too.
     pub fn shallow(&self) -> String {
-        std::fs::read_to_string(self.dir.join("shallow")).unwrap_or_default()
+        lane::shallow(&self.dir)
     }
 
     /// The store as a place for git, seeing the objects of checkouts too.

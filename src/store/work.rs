@@ -1,29 +1,24 @@
 //! One run of [`Store::ensure`](super::Store::ensure): look what is here, fetch what is not, a part at a time, and look at
 //! each part while the next is on its way.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
-use std::sync::mpsc;
+use std::sync::{Mutex, PoisonError, mpsc};
 
 use super::census::Census;
-use super::filter;
-use super::listing::{self, Missing};
+use super::lane::{self, LANES, Merging, Refused};
+use super::listing::{self, Listing, Missing};
 use super::lock::{self, Lock};
-use super::{Ready, Store, Want, lock_file, paths};
-use crate::error::{Error, Kind, Result, shell_word};
-use crate::git::failure::Failure;
+use super::parts::{Part, divide};
+use super::{Ready, Store, Want, filter, lock_file, paths};
+use crate::error::{Error, Result, shell_word};
+use crate::git::Filter;
 use crate::git::objects::Objects;
-use crate::git::{FetchRequest, Filter};
 use crate::manifest::Pin;
 use crate::names::{Oid, RefName};
 
 /// The tips of the remote's branches that absent pins stand for, by the wanted pin.
 pub type Tips = HashMap<Pin, Oid>;
-
-/// Fewer wants than this are fetched in one part: a part costs some round trips.
-const SMALLEST_PART: usize = 12;
-/// How a large download is divided, in percent. The last part is small, because nothing is fetched while it is written.
-const PARTS: &[usize] = &[30, 30, 25, 15];
 
 /// Why a want is not ready yet.
 enum Lacking {
@@ -36,27 +31,21 @@ enum Lacking {
 /// What the server was asked for of what is looked at.
 #[derive(Clone, Copy, PartialEq)]
 enum Asked {
-    /// No files.
-    Nothing,
+    /// Nothing, or the commits: files may be here from an earlier time.
+    Commits,
+    /// The commits, for a store that was empty: no file can be here.
+    FirstCommits,
     /// The files that were missing.
     Files,
     /// All files of the commit.
     Whole,
 }
 
-/// What is asked of the remote in one call.
-struct Part {
-    /// The wants it is for, each with its refspecs or ids.
-    wants: Vec<(usize, Vec<String>)>,
-    filter: Filter,
-    shallow: bool,
-}
+/// What was found of a want: its commit, what its tag points to, its files.
+type Found = Option<(Oid, Option<Oid>, Listing)>;
 
 /// What some wants, by their indexes, came to.
 pub type Answers = Vec<(usize, Result<Ready>)>;
-
-/// The wants of a call whose pins the remote does not have, and its own words about each.
-type Refused = Vec<(usize, Error)>;
 
 /// One run of [`Store::ensure`](super::Store::ensure).
 pub struct Work<'a> {
@@ -78,7 +67,7 @@ impl Work<'_> {
         let mut objects = None;
         if store.exists() {
             let open = self.still_open();
-            self.look(objects.insert(repo.objects()?), open, Asked::Nothing)?;
+            self.look(objects.insert(repo.objects()?), open, Asked::Commits)?;
         }
         if self.still_open().is_empty() {
             return Ok(());
@@ -93,6 +82,7 @@ impl Work<'_> {
         let is_new = store.create()?;
         lock::remove_stale_git_locks(&store.dir)?;
         lock::remove_unfinished_packs(&store.dir);
+        lane::take_in_left_over(&store.dir)?;
         self.find_tips()?;
         let mut objects = match objects {
             Some(objects) => objects,
@@ -102,9 +92,10 @@ impl Work<'_> {
         // Looks again: whoever had the lock may have fetched it for us.
         let lacking = match is_new {
             true => open.into_iter().map(|index| (index, Lacking::Commit)).collect(),
-            false => self.look(&mut objects, open, Asked::Nothing)?,
+            false => self.look(&mut objects, open, Asked::Commits)?,
         };
-        let lacking = self.fetch_commits(&mut objects, lacking)?;
+        let first = if is_new && self.also_objects.is_empty() { Asked::FirstCommits } else { Asked::Commits };
+        let lacking = self.fetch_commits(&mut objects, lacking, first)?;
         self.fetch_files(&mut objects, lacking)?;
         store.repo.git.report().phase("");
         for index in self.still_open() {
@@ -127,30 +118,24 @@ impl Work<'_> {
 
     /// Looks which of some wants are ready, and tells of these together: what arrives together is shown together.
     /// Returns what the others lack.
-    fn look(&mut self, objects: &mut Objects, wants: Vec<usize>, mut asked: Asked) -> Result<Vec<(usize, Lacking)>> {
+    fn look(&mut self, objects: &mut Objects, wants: Vec<usize>, asked: Asked) -> Result<Vec<(usize, Lacking)>> {
         let (mut lacking, mut answers) = (Vec::new(), Answers::new());
-        for index in wants {
-            match self.look_at(objects, &self.wants[index]) {
+        let mut is_judged = asked != Asked::Whole;
+        for (index, found) in self.find(objects, wants)? {
+            match found.and_then(|found| self.missing_of(objects, found, asked)) {
                 Ok(Ok(ready)) => {
-                    if asked == Asked::Whole {
-                        // One of them tells whether that was worth it.
+                    // One of them tells whether that was worth it.
+                    if !std::mem::replace(&mut is_judged, true) {
                         filter::remember(&self.store.dir, objects, &ready)?;
-                        asked = Asked::Files;
                     }
                     answers.push((index, Ok(ready)));
                 }
-                Ok(Err(Lacking::Files(missing))) if asked != Asked::Nothing => {
+                Ok(Err(Lacking::Files(missing))) if matches!(asked, Asked::Files | Asked::Whole) => {
                     let error = paths::too_large(&missing.path, &self.store.access.limits);
                     answers.push((index, Err(error.cause("the server was asked to leave out such files, and did"))));
                 }
                 Ok(Err(lacks)) => lacking.push((index, lacks)),
-                Err(error) if error.kind == Kind::Interrupted => return Err(error),
-                Err(error)
-                    if error.message.contains("gave no usable answer")
-                        || error.message.contains("ended unexpectedly") =>
-                {
-                    return Err(error);
-                }
+                Err(error) if objects.is_broken() => return Err(error),
                 Err(error) => answers.push((index, Err(error))),
             }
         }
@@ -158,31 +143,72 @@ impl Work<'_> {
         Ok(lacking)
     }
 
-    fn look_at(&mut self, objects: &mut Objects, want: &Want) -> Result<std::result::Result<Ready, Lacking>> {
-        let name = match &want.pin {
-            Pin::Commit(oid) => oid.to_string(),
-            Pin::Tag(tag) => tag.tag_ref(),
-            Pin::Tip { .. } => match self.tips.get(&want.pin) {
-                Some(oid) => oid.to_string(),
-                None => return Ok(Err(Lacking::Commit)),
-            },
-        };
-        let Some((commit, details)) = objects.commit(&name)? else { return Ok(Err(Lacking::Commit)) };
-        let tag = match &want.pin {
-            Pin::Tag(tag) => objects.info(&tag.tag_ref())?.map(|info| info.oid),
-            _ => None,
-        };
+    /// Finds the commits of some wants, and the files of their slices.
+    fn find(&mut self, objects: &mut Objects, wants: Vec<usize>) -> Result<Vec<(usize, Result<Found>)>> {
         let limits = &self.store.access.limits;
-        self.census.check_commit(objects, &details.tree, limits)?;
-        let listing = listing::list(objects, &mut self.census, &details.tree, &want.slice, limits)?;
-        let Some(mut listing) = listing else { return Ok(Err(Lacking::Commit)) };
-        paths::check_listing(&listing, limits)?;
-        let missing = listing::missing_files(objects, &mut listing)?;
-        paths::check_sizes(&listing, limits)?;
-        if let Some(missing) = missing {
-            return Ok(Err(Lacking::Files(missing)));
+        let (mut found, mut named) = (Vec::with_capacity(wants.len()), Vec::new());
+        for index in wants {
+            match self.name_of(&self.wants[index].pin) {
+                Some(name) => named.push((index, name)),
+                None => found.push((index, Ok(None))),
+            }
         }
-        Ok(Ok(Ready { commit, tag, listing }))
+        let names: Vec<&str> = named.iter().map(|(_, name)| name.as_str()).collect();
+        let (commits, tags) = (objects.commits(&names)?, objects.infos(&names)?);
+        let mut here = Vec::new();
+        for (((index, _), commit), tag) in named.iter().zip(commits).zip(tags) {
+            let is_tag = matches!(self.wants[*index].pin, Pin::Tag(_));
+            match commit {
+                Some((oid, commit)) => here.push((*index, oid, tag.filter(|_| is_tag).map(|tag| tag.oid), commit.tree)),
+                None => found.push((*index, Ok(None))),
+            }
+        }
+        self.census.read_ahead(objects, here.iter().map(|(.., root)| root.clone()).collect(), limits)?;
+        let (mut slices, mut to_list) = (Vec::new(), Vec::new());
+        for (index, commit, tag, root) in here {
+            match self.census.check_commit(objects, &root, limits) {
+                Err(error) if objects.is_broken() => return Err(error),
+                Err(error) => found.push((index, Err(error))),
+                Ok(()) => {
+                    slices.push((root, &self.wants[index].slice));
+                    to_list.push((index, commit, tag));
+                }
+            }
+        }
+        let listings = listing::list_each(objects, &mut self.census, &slices, limits)?;
+        found.extend(to_list.into_iter().zip(listings).map(|((index, commit, tag), listing)| {
+            (index, listing.map(|listing| listing.map(|listing| (commit, tag, listing))))
+        }));
+        Ok(found)
+    }
+
+    /// How the object database knows the commit of a pin.
+    fn name_of(&self, pin: &Pin) -> Option<String> {
+        match pin {
+            Pin::Commit(oid) => Some(oid.to_string()),
+            Pin::Tag(tag) => Some(tag.tag_ref()),
+            Pin::Tip { .. } => self.tips.get(pin).map(Oid::to_string),
+        }
+    }
+
+    fn missing_of(
+        &self,
+        objects: &mut Objects,
+        found: Found,
+        asked: Asked,
+    ) -> Result<std::result::Result<Ready, Lacking>> {
+        let Some((commit, tag, mut listing)) = found else { return Ok(Err(Lacking::Commit)) };
+        let limits = &self.store.access.limits;
+        paths::check_listing(&listing, limits)?;
+        let missing = match asked {
+            Asked::FirstCommits => listing::all_files(&listing),
+            _ => listing::missing_files(objects, &mut listing)?,
+        };
+        paths::check_sizes(&listing, limits)?;
+        Ok(match missing {
+            Some(missing) => Err(Lacking::Files(missing)),
+            None => Ok(Ready { commit, tag, listing }),
+        })
     }
 
     /// Finds out which commits the absent pins stand for; one request for all of them.
@@ -216,6 +242,7 @@ impl Work<'_> {
         &mut self,
         objects: &mut Objects,
         lacking: Vec<(usize, Lacking)>,
+        asked: Asked,
     ) -> Result<Vec<(usize, Lacking)>> {
         let (commits, mut lacking): (Vec<_>, Vec<_>) =
             lacking.into_iter().partition(|(_, lacks)| matches!(lacks, Lacking::Commit));
@@ -232,7 +259,7 @@ impl Work<'_> {
         }
         if !parts.is_empty() {
             self.store.repo.git.report().phase(&format!("fetching from `{}`", self.store.name));
-            lacking.extend(self.fetch_parts(objects, parts)?);
+            lacking.extend(self.fetch_parts(objects, parts, asked)?);
         }
         Ok(lacking)
     }
@@ -249,40 +276,58 @@ impl Work<'_> {
         if files > 0 {
             self.store.repo.git.report().phase(&format!("fetching {files} files from `{}`", self.store.name));
             let large = filter::large(&self.store.access.limits);
-            self.fetch_parts(objects, divide(wants, large, false))?;
+            self.fetch_parts(objects, divide(wants, large, false), Asked::Files)?;
         }
         Ok(())
     }
 
-    /// Fetches parts one after the other, and looks at each while the next is on its way. Returns what is lacking then.
-    fn fetch_parts(&mut self, objects: &mut Objects, parts: Vec<Part>) -> Result<Vec<(usize, Lacking)>> {
+    /// Fetches parts, in a few lanes, and looks at each while others are on their way. Returns what is lacking then.
+    fn fetch_parts(&mut self, objects: &mut Objects, parts: Vec<Part>, asked: Asked) -> Result<Vec<(usize, Lacking)>> {
         let store = self.store;
         let (sender, fetched) = mpsc::channel();
+        let (queue, merging) = (Mutex::new(VecDeque::from(parts)), Merging::default());
+        let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         std::thread::scope(|scope| {
-            scope.spawn(move || {
-                for part in parts {
-                    let missing = store.fetch_part(&part);
-                    let failed = missing.is_err();
-                    if sender.send((part, missing)).is_err() || failed {
-                        break;
+            for lane in 0..LANES {
+                let (sender, next, merging) = (sender.clone(), &next, &merging);
+                scope.spawn(move || {
+                    while let Some(part) = next() {
+                        let refused = store.fetch_part(&part, lane, merging);
+                        if sender.send((part, refused)).is_err() {
+                            break;
+                        }
+                    }
+                });
+            }
+            drop(sender);
+            let (mut lacking, mut failed) = (Vec::new(), None);
+            for (part, refused) in fetched {
+                match refused.and_then(|refused| self.look_at_part(objects, &part, refused, asked)) {
+                    Ok(lacks) => lacking.extend(lacks),
+                    Err(error) => {
+                        // The other lane ends its part, and what it brings is of use.
+                        while next().is_some() {}
+                        failed.get_or_insert(error);
                     }
                 }
-            });
-            let mut lacking = Vec::new();
-            for (part, missing) in fetched {
-                for (index, error) in missing? {
-                    self.tell(vec![(index, Err(self.no_pin(&self.wants[index], &error)))]);
-                }
-                let asked = match (part.filter, part.shallow) {
-                    (Filter::NoBlobs, _) => Asked::Nothing,
-                    (Filter::Large(_), true) => Asked::Whole,
-                    (Filter::Large(_), false) => Asked::Files,
-                };
-                let open = part.wants.iter().map(|(index, _)| *index).filter(|index| self.open[*index]).collect();
-                lacking.extend(self.look(objects, open, asked)?);
             }
-            Ok(lacking)
+            failed.map_or(Ok(lacking), Err)
         })
+    }
+
+    fn look_at_part(
+        &mut self,
+        objects: &mut Objects,
+        part: &Part,
+        refused: Refused,
+        asked: Asked,
+    ) -> Result<Vec<(usize, Lacking)>> {
+        for (index, error) in refused {
+            self.tell(vec![(index, Err(self.no_pin(&self.wants[index], &error)))]);
+        }
+        let open = part.wants.iter().map(|(index, _)| *index).filter(|index| self.open[*index]).collect();
+        let is_whole = part.shallow && part.filter != Filter::NoBlobs;
+        self.look(objects, open, if is_whole { Asked::Whole } else { asked })
     }
 
     fn refspec(&self, pin: &Pin) -> String {
@@ -310,84 +355,5 @@ impl Work<'_> {
             .cause("the `assets.json` has no pin, which means the tip of that branch")
             .hint(want.advice.clone())
             .hint(format!("the branches there: `git ls-remote --heads {}`", shell_word(self.store.url.as_str())))
-    }
-}
-
-impl Store {
-    /// Fetches a part. Git stops at the first ref or commit that is not there and names it: the others are asked for
-    /// again.
-    fn fetch_part(&self, part: &Part) -> Result<Refused> {
-        let mut wants: Vec<&(usize, Vec<String>)> = part.wants.iter().collect();
-        let mut missing = Refused::new();
-        while !wants.is_empty() {
-            let mut refspecs: Vec<String> = wants.iter().flat_map(|(_, refspecs)| refspecs).cloned().collect();
-            refspecs.sort();
-            refspecs.dedup();
-            let request = FetchRequest { wants: refspecs, filter: part.filter, shallow: part.shallow };
-            let output = self.repo.fetch(&self.url, &request)?;
-            if output.succeeded() {
-                break;
-            }
-            let is_named = |refspecs: &[String]| {
-                let names = refspecs.iter().flat_map(|refspec| refspec.trim_start_matches('+').split(':'));
-                names.into_iter().any(|name| output.stderr.contains(name))
-            };
-            let (named, others): (Vec<_>, Vec<_>) = wants.into_iter().partition(|(_, refspecs)| is_named(refspecs));
-            if output.failure() != Failure::MissingRef || named.is_empty() || !part.shallow {
-                return Err(self.remote_error(output, "fetch from"));
-            }
-            let error = output.into_error();
-            missing.extend(named.into_iter().map(|(index, _)| (*index, error.clone())));
-            wants = others;
-        }
-        Ok(missing)
-    }
-}
-
-/// Divides a download into parts that can be worked with while the next ones come.
-fn divide(mut wants: Vec<(usize, Vec<String>)>, filter: Filter, shallow: bool) -> Vec<Part> {
-    let all = wants.len();
-    let mut parts = Vec::new();
-    for percent in PARTS {
-        let size = (all * percent / 100).max(SMALLEST_PART);
-        let rest = wants.split_off(size.min(wants.len()));
-        // What is left is not worth round trips of its own.
-        let (part, left) = if rest.len() < SMALLEST_PART {
-            (wants.into_iter().chain(rest).collect(), Vec::new())
-        } else {
-            (wants, rest)
-        };
-        wants = left;
-        parts.push(Part { wants: part, filter, shallow });
-        if wants.is_empty() {
-            break;
-        }
-    }
-    if let Some(last) = parts.last_mut() {
-        last.wants.extend(wants);
-    }
-    parts.retain(|part| !part.wants.is_empty());
-    parts
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_want_is_in_one_part_and_small_downloads_are_not_divided() {
-        for count in 0..500 {
-            let wants = (0..count).map(|index| (index, vec![index.to_string()])).collect();
-            let parts = divide(wants, Filter::NoBlobs, true);
-            let indexes: Vec<usize> = parts.iter().flat_map(|part| &part.wants).map(|(index, _)| *index).collect();
-            assert_eq!(indexes, (0..count).collect::<Vec<_>>());
-            assert!(
-                parts
-                    .iter()
-                    .all(|part| !part.wants.is_empty() && (parts.len() == 1 || part.wants.len() >= SMALLEST_PART))
-            );
-            assert!(parts.len() <= PARTS.len());
-            assert!(count >= 2 * SMALLEST_PART || parts.len() <= 1);
-        }
     }
 }

@@ -56,7 +56,8 @@ struct State {
 #[derive(Clone, Default)]
 struct RepoState {
     download: String,
-    meter: String,
+    /// By lane.
+    meters: BTreeMap<usize, String>,
     checkout: String,
 }
 
@@ -108,7 +109,7 @@ impl Report for Progress {
             let mut state = lock(&self.shared.state);
             let repo = state.repos.entry(about.repo.to_string()).or_default();
             if about.manifest.is_empty() {
-                repo.meter.clear();
+                repo.meters.clear();
                 repo.download = printable(what);
             } else {
                 repo.checkout = printable(what);
@@ -119,7 +120,7 @@ impl Report for Progress {
 
     fn progress(&self, about: &Subject, line: &str) {
         if let Some(repo) = lock(&self.shared.state).repos.get_mut(&*about.repo) {
-            repo.meter = line.strip_prefix("remote: ").unwrap_or(line).trim().to_string();
+            repo.meters.insert(about.lane, line.strip_prefix("remote: ").unwrap_or(line).trim().to_string());
         }
     }
 
@@ -174,15 +175,18 @@ impl RepoState {
         self.download.is_empty() && self.checkout.is_empty()
     }
 
+    /// That of the first lane where something moves, so that the line does not jump between them.
+    fn meter(&self) -> Option<&String> {
+        self.meters.values().find(|meter| !meter.ends_with("done.")).or(self.meters.values().next())
+    }
+
     /// The name of a repo may be long: what moves is kept whole and the rest is cut.
     fn line(&self, columns: usize) -> String {
         if self.download.is_empty() {
             return cut(&self.checkout, columns);
         }
-        if self.meter.is_empty() {
-            return cut(&self.download, columns);
-        }
-        let meter = cut(&self.meter, columns);
+        let Some(meter) = self.meter() else { return cut(&self.download, columns) };
+        let meter = cut(meter, columns);
         let left = columns.saturating_sub(measure_text_width(&meter) + 2);
         if left < 12 { meter } else { format!("{}: {meter}", cut(&self.download, left)) }
     }
@@ -275,7 +279,10 @@ mod tests {
     fn what_moves_is_kept_whole_and_the_rest_is_cut() {
         let repo = RepoState {
             download: "fetching from `Azure/azure-sdk-assets-with-a-long-name`".into(),
-            meter: "Receiving objects:  45% (27/60), 1.20 MiB | 2.00 MiB/s".into(),
+            meters: BTreeMap::from([
+                (0, "Receiving objects: 100% (60/60), 2.60 MiB | 2.00 MiB/s, done.".into()),
+                (1, "Receiving objects:  45% (27/60), 1.20 MiB | 2.00 MiB/s".into()),
+            ]),
             checkout: String::new(),
         };
         let mut state = State { count: Some((3, 200, 180)), ..State::default() };

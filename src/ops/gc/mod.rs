@@ -17,7 +17,7 @@ use super::Context;
 use crate::error::{AtPath, Error, Kind, Result};
 use crate::interrupt;
 use crate::store::lock::{self, Lock};
-use crate::store::{known, lock_file, stores_folder, use_file};
+use crate::store::{known, lane, lock_file, stores_folder, use_file};
 use left_overs::measure;
 use observe::{CodeRepo, Seen, World};
 use plan::{Claim, Use, claim, is_worth_it, store_use};
@@ -74,7 +74,6 @@ pub struct Found {
 pub fn gc(context: &Context, remove: bool) -> Result<Found> {
     context.git()?.report().phase("looking for what is used");
     let world = World::observe(context)?;
-    context.git()?;
     context.vouch_for_git()?;
     let mut found = Found::default();
     for (path, error) in world.repos.iter().flat_map(CodeRepo::broken) {
@@ -196,6 +195,7 @@ fn clean_store(context: &Context, dir: &Path) -> Result<Item> {
     let _alone = Lock::take(&use_file(dir), &patience, report)?;
     let _lock = Lock::take(&lock_file(dir), &patience, report)?;
     lock::remove_stale_git_locks(dir)?;
+    lane::take_in_left_over(dir)?;
     report.phase(&format!("looking through `{}`", dir.display()));
     // What was seen before may have changed while others had it.
     let world = World::observe(context)?;

@@ -253,12 +253,11 @@ impl Walk<'_> {
         let mut census = Census::default();
         for (commit, slice) in &needs.slices {
             let Some(tree) = root_tree(objects, &roots, commit)? else { continue };
-            match listing::list(objects, &mut census, &tree, slice, self.limits) {
+            let listed = listing::list_each(objects, &mut census, &[(tree.clone(), slice)], self.limits)?.pop();
+            match listed.unwrap_or(Ok(None)) {
                 Ok(Some(listing)) => self.keep(listing.files.into_iter().chain(listing.above).map(|entry| entry.oid)),
                 // It is not completely here, or cannot be shown: what is here stays.
-                Ok(None) => whole_trees.push(tree),
-                Err(error) if error.kind == crate::error::Kind::Interrupted => return Err(error),
-                Err(_) => whole_trees.push(tree),
+                Ok(None) | Err(_) => whole_trees.push(tree),
             }
         }
         for (mut trees, with_blobs) in [(trees, false), (whole_trees, true)] {

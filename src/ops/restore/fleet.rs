@@ -10,7 +10,7 @@ use super::group::{Answers, Arrived, Group};
 use super::{Answer, Policy};
 use crate::manifest::Manifest;
 use crate::ops::{Context, Outcome};
-use crate::store::{self, checkout};
+use crate::store;
 
 /// Shows the slices of the manifests at `open`. Those of one checkout are shown by one thread at a time, as many
 /// together as have arrived.
@@ -22,7 +22,7 @@ pub fn run(context: &Context, manifests: &[Manifest], open: &[usize], policy: Po
         stores.entry(group.store().objects_dir()).or_default().push(number);
     }
     yard.downloads = stores.len();
-    let workers = context.jobs.clamp(1, groups.len().max(1));
+    let workers = context.workers(groups.len());
     let fleet = Fleet {
         context,
         groups,
@@ -51,13 +51,9 @@ fn groups<'a>(
     policy: Policy,
     answers: &mut Answers,
 ) -> Vec<Group<'a>> {
-    let mut checkouts: BTreeMap<PathBuf, Vec<usize>> = BTreeMap::new();
-    for &index in open {
-        match context.assets_folder(&manifests[index]) {
-            Ok(folder) => checkouts.entry(checkout::dir_of(&folder, &manifests[index])).or_default().push(index),
-            Err(error) => answers.push((index, Err(error))),
-        }
-    }
+    let checkouts = context.by_checkout(manifests, open.iter().copied(), |index, error| {
+        answers.push((index, Err(error)));
+    });
     let mut groups = Vec::new();
     for indexes in checkouts.into_values() {
         match Group::new(context, manifests, indexes.clone(), policy) {
@@ -95,7 +91,7 @@ struct Yard {
 
 fn files_of(answer: &Answer) -> usize {
     match answer {
-        Ok(Outcome::Done(restored)) => restored.work.files,
+        Ok(Outcome::Done(restored)) => restored.cost.files,
         _ => 0,
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{Answer, Policy, Restored, Work, decide, make_slice_folder};
+use super::{Answer, Cost, Policy, Restored, decide, make_slice_folder};
 use crate::error::{Error, Result};
 use crate::git::objects::Objects;
 use crate::git::parse::Change;
@@ -130,14 +130,14 @@ impl<'a> Group<'a> {
     }
 
     /// Reports the phases of a slice that is shown now.
-    fn tell(&self, manifest: &Manifest, work: &Work) {
+    fn tell(&self, manifest: &Manifest, cost: &Cost) {
         let report = self.checkout.repo.git.report().about(manifest.repo_name(), &manifest.path);
         let now = SystemTime::now();
         for (what, before, took) in
-            [("fetch", work.checkout + work.fetch, work.fetch), ("checkout", work.checkout, work.checkout)]
+            [("fetch", cost.checkout + cost.fetch, cost.fetch), ("checkout", cost.checkout, cost.checkout)]
         {
             let start = now.checked_sub(before).unwrap_or(now);
-            report.ended(&Ended { what, start, took, kind: report::Work::Phase, bytes: work.bytes });
+            report.ended(&Ended { what, start, took, kind: report::Work::Phase, bytes: cost.bytes });
         }
     }
 
@@ -199,18 +199,21 @@ impl<'a> Group<'a> {
         let head = self.checkout.head().filter(|_| self.checkout.exists());
         let head_is_ours = self.checkout.shown() == head;
         let shown = self.checkout.slices();
+        let mut same_files = vec![false; arrived.len()];
+        if let (Some(head), Some(objects)) = (&head, objects.as_deref_mut())
+            && let Some((_, commit)) = objects.commit(head.as_str())?
+        {
+            let slices: Vec<(&Oid, &RepoPath)> =
+                arrived.iter().map(|arrived| (&commit.tree, &self.manifests[arrived.index].slice)).collect();
+            let trees = listing::trees_at(objects, &slices)?;
+            let is_same = |(arrived, tree): (&Arrived, _)| tree == Some(arrived.ready.listing.tree.clone());
+            same_files = arrived.iter().zip(trees).map(is_same).collect();
+        }
         let mut targets = Vec::new();
-        for arrived in arrived {
+        for (arrived, same_files) in arrived.into_iter().zip(same_files) {
             let manifest = &self.manifests[arrived.index];
             let before = shown_pin(&self.checkout, manifest);
             let head_in_place = head_is_ours || checkout::is_at_pin(&self.checkout.dir, manifest);
-            let mut same_files = false;
-            if let (Some(head), Some(objects)) = (&head, objects.as_deref_mut())
-                && let Some((_, commit)) = objects.commit(head.as_str())?
-            {
-                let tree = listing::tree_at(objects, &commit.tree, &manifest.slice)?;
-                same_files = tree.as_ref() == Some(&arrived.ready.listing.tree);
-            }
             let seen = Seen { pin: before, head_in_place, pending: 0, same_files };
             targets.push((arrived, seen));
         }
@@ -247,13 +250,13 @@ impl<'a> Group<'a> {
         let manifest = &self.manifests[index];
         breadcrumb::write(&self.checkout.folder, manifest)?;
         make_slice_folder(&self.checkout.dir, &manifest.slice)?;
-        let work = Work {
+        let cost = Cost {
             files: ready.listing.files.len(),
             bytes: ready.listing.files.iter().map(|file| file.size).sum(),
             fetch: after,
             checkout: started.elapsed(),
         };
-        self.tell(manifest, &work);
+        self.tell(manifest, &cost);
         Ok(Restored {
             root: join(&self.checkout.dir, manifest.prefix.as_str()),
             changed: !target.steps.is_empty(),
@@ -261,7 +264,7 @@ impl<'a> Group<'a> {
             put_aside: if target.steps.contains(&Step::SetAside) { target.pending } else { Vec::new() },
             before: target.before,
             commit: Some(ready.commit),
-            work,
+            cost,
         })
     }
 

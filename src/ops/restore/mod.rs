@@ -39,12 +39,12 @@ pub struct Restored {
     /// Whether the assets repo does not have the slice yet.
     pub empty: bool,
     /// What was done to get there; nothing when it was there already.
-    pub work: Work,
+    pub cost: Cost,
 }
 
 /// What it took to show a slice.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Work {
+pub struct Cost {
     /// The recordings of the slice.
     pub files: usize,
     /// Their bytes.
@@ -101,7 +101,7 @@ pub fn shown_already(context: &Context, manifest: &Manifest) -> Result<Option<Re
         changed: false,
         put_aside: Vec::new(),
         empty: false,
-        work: Work::default(),
+        cost: Cost::default(),
     }))
 }
 

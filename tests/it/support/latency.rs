@@ -115,7 +115,7 @@ impl Drop for Listener {
 pub struct Latency {
     /// Round trip time; half of it passes in each direction.
     pub rtt: Duration,
-    /// Line rate in each direction; 0 is without limit.
+    /// Line rate in each direction, which all connections share; 0 is without limit.
     pub bits_per_second: u64,
     /// Extra round trips of a new connection: 1 for TCP, 2 with TLS 1.3.
     pub connect_rtts: f64,
@@ -144,6 +144,7 @@ impl LatencyProxy {
     pub fn start(upstream_port: u16, latency: Latency) -> Self {
         let latency = Arc::new(Mutex::new(latency));
         let current = Arc::clone(&latency);
+        let (up, down) = (Line::default(), Line::default());
         let listener = Listener::start(move |client, sockets| {
             let latency = *current.lock().unwrap();
             let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, upstream_port)) else {
@@ -155,8 +156,8 @@ impl LatencyProxy {
             };
             let ready = Instant::now() + latency.rtt.mul_f64(latency.connect_rtts);
             thread::scope(|scope| {
-                scope.spawn(|| pump(&client, &server, latency, ready));
-                pump(&server, &client, latency, ready);
+                scope.spawn(|| pump(&client, &server, latency, ready, &up));
+                pump(&server, &client, latency, ready, &down);
             });
             sockets.forget(id);
         });
@@ -179,10 +180,34 @@ impl LatencyProxy {
     }
 }
 
+/// One direction of the path. Who has something to send waits until it is almost free, so that each connection gets its
+/// turn.
+#[derive(Default)]
+struct Line(Mutex<Option<Instant>>);
+
+impl Line {
+    /// Waits for a turn; the answer is when the last byte is on the line.
+    fn take(&self, time: Duration) -> Instant {
+        const AHEAD: Duration = Duration::from_millis(5);
+        loop {
+            let mut free = self.0.lock().unwrap();
+            let now = Instant::now();
+            let from = free.map_or(now, |free| free.max(now));
+            let wait = (from - now).saturating_sub(AHEAD);
+            if wait.is_zero() {
+                *free = Some(from + time);
+                return from + time;
+            }
+            drop(free);
+            thread::sleep(wait);
+        }
+    }
+}
+
 /// Copies `from` to `to` until the end, each chunk delayed by its time on the line and half a round trip.
 ///
-/// The line is never free before `ready`: until then the connection is still being set up.
-fn pump(mut from: &TcpStream, mut to: &TcpStream, latency: Latency, ready: Instant) {
+/// Nothing passes before `ready`: until then the connection is still being set up.
+fn pump(mut from: &TcpStream, mut to: &TcpStream, latency: Latency, ready: Instant, line: &Line) {
     let (sender, receiver): (SyncSender<(Instant, Vec<u8>)>, Receiver<_>) = sync_channel(1024);
     thread::scope(|scope| {
         scope.spawn(move || {
@@ -195,11 +220,11 @@ fn pump(mut from: &TcpStream, mut to: &TcpStream, latency: Latency, ready: Insta
             }
             let _ = to.shutdown(Shutdown::Write);
         });
-        let mut buffer = vec![0; 16 * 1024];
-        let mut line_free = ready;
+        let mut buffer = vec![0; 64 * 1024];
         while let Ok(length @ 1..) = from.read(&mut buffer) {
-            line_free = line_free.max(Instant::now()) + time_on_line(length, latency.bits_per_second);
-            if sender.send((line_free + latency.rtt / 2, buffer[..length].to_vec())).is_err() {
+            thread::sleep(ready.saturating_duration_since(Instant::now()));
+            let sent = line.take(time_on_line(length, latency.bits_per_second));
+            if sender.send((sent + latency.rtt / 2, buffer[..length].to_vec())).is_err() {
                 break;
             }
         }

@@ -1,0 +1,124 @@
+//! A git directory of its own for a download into the store. Git lets only one fetch at a time change a repository's
+//! `shallow` file; from a lane each, several write into the objects of one store together. What a lane has learned, which
+//! refs there are and which commits have no history here, goes into the store when its fetch has ended, or when the next
+//! command finds the lane of one that was killed.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use super::git_dir::{self, refs_below, write_atomically, write_ref};
+use super::parts::Part;
+use super::{CONFIG, Store};
+use crate::error::{AtPath, Error, Result};
+use crate::git::failure::Failure;
+use crate::git::{FetchRequest, Repo};
+
+/// How many fetches run at a time: while one waits for the server or puts its pack in place, the other uses the line.
+pub const LANES: usize = 2;
+
+/// The wants of a call whose pins the remote does not have, and its own words about each.
+pub type Refused = Vec<(usize, Error)>;
+
+/// Held by whoever brings the knowledge of a lane into the store.
+pub type Merging = Mutex<()>;
+
+impl Store {
+    /// Fetches a part from a lane. Git stops at the first ref or commit that is not there and names it: the others are
+    /// asked for again. Call it under the store's lock.
+    pub(super) fn fetch_part(&self, part: &Part, lane: usize, merging: &Merging) -> Result<Refused> {
+        let lanes = lanes_folder(&self.dir);
+        std::fs::create_dir_all(&lanes).at("create", &lanes)?;
+        let folder = tempfile::Builder::new().prefix(".lane-").tempdir_in(&lanes).at("write into", &lanes)?;
+        git_dir::create(folder.path(), CONFIG, "ref: refs/heads/none\n")?;
+        let shallow = self.shallow();
+        if !shallow.is_empty() {
+            write_atomically(&folder.path().join("shallow"), shallow.as_bytes(), false)?;
+        }
+        let mut repo = self.repo.clone();
+        repo.git = repo.git.in_lane(lane);
+        repo.place.git_dir = folder.path().to_path_buf();
+        repo.place.write_objects = Some(self.objects_dir());
+        let result = self.fetch_from(&repo, part);
+        let _guard = merging.lock().unwrap_or_else(PoisonError::into_inner);
+        take_in(&self.dir, folder.path())?;
+        result
+    }
+
+    fn fetch_from(&self, lane: &Repo, part: &Part) -> Result<Refused> {
+        let mut wants: Vec<&(usize, Vec<String>)> = part.wants.iter().collect();
+        let mut refused = Refused::new();
+        while !wants.is_empty() {
+            let mut refspecs: Vec<String> = wants.iter().flat_map(|(_, refspecs)| refspecs).cloned().collect();
+            refspecs.sort();
+            refspecs.dedup();
+            let request = FetchRequest { wants: refspecs, filter: part.filter, shallow: part.shallow };
+            let output = lane.fetch(&self.url, &request)?;
+            if output.succeeded() {
+                break;
+            }
+            let is_named = |refspecs: &[String]| {
+                let names = refspecs.iter().flat_map(|refspec| refspec.trim_start_matches('+').split(':'));
+                names.into_iter().any(|name| output.stderr.contains(name))
+            };
+            let (named, others): (Vec<_>, Vec<_>) = wants.into_iter().partition(|(_, refspecs)| is_named(refspecs));
+            if output.failure() != Failure::MissingRef || named.is_empty() || !part.shallow {
+                return Err(self.remote_error(output, "fetch from"));
+            }
+            let error = output.into_error();
+            refused.extend(named.into_iter().map(|(index, _)| (*index, error.clone())));
+            wants = others;
+        }
+        Ok(refused)
+    }
+}
+
+/// Brings what killed fetches have learned into the store in `dir`. Call it under the store's lock.
+pub fn take_in_left_over(dir: &Path) -> Result<()> {
+    for lane in lanes_of(dir) {
+        take_in(dir, &lane)?;
+        std::fs::remove_dir_all(&lane).at("remove", &lane)?;
+    }
+    Ok(())
+}
+
+/// Every commit without history that the store in `dir` knows of, as the lines of a `shallow` file. A pack is in place
+/// before its fetch has ended, so the lanes are asked too, and the file that git is about to put in place there.
+pub fn shallow(dir: &Path) -> String {
+    let mut lines = BTreeSet::new();
+    read_shallow(&mut lines, dir);
+    lanes_of(dir).iter().for_each(|lane| read_shallow(&mut lines, lane));
+    lines.into_iter().map(|line| line + "\n").collect()
+}
+
+fn read_shallow(lines: &mut BTreeSet<String>, git_dir: &Path) {
+    for name in ["shallow", "shallow.lock"] {
+        let text = std::fs::read_to_string(git_dir.join(name)).unwrap_or_default();
+        // A line that is cut short is none yet.
+        let whole = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
+        lines.extend(whole.map(str::to_string));
+    }
+}
+
+/// The commits first: a ref promises that what it leads to can be worked with.
+fn take_in(store: &Path, lane: &Path) -> Result<()> {
+    let (known, mut all) = (std::fs::read_to_string(store.join("shallow")).unwrap_or_default(), BTreeSet::new());
+    read_shallow(&mut all, store);
+    read_shallow(&mut all, lane);
+    let text: String = all.into_iter().map(|line| line + "\n").collect();
+    if text != known {
+        write_atomically(&store.join("shallow"), text.as_bytes(), true)?;
+    }
+    for (name, oid) in refs_below(lane, "refs/") {
+        write_ref(store, &format!("refs/{name}"), &oid)?;
+    }
+    Ok(())
+}
+
+fn lanes_folder(store: &Path) -> PathBuf {
+    store.join("lanes")
+}
+
+fn lanes_of(store: &Path) -> Vec<PathBuf> {
+    std::fs::read_dir(lanes_folder(store)).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+}
