@@ -18,6 +18,8 @@ pub enum Kind {
     NeedsPerson,
     /// The remote does not know or does not trust us.
     Auth,
+    /// What was to be sent may hold a secret.
+    Secret,
     /// The network, or a lock that somebody held for too long: trying again may help.
     Transient,
     /// Ctrl-C or a termination signal.
@@ -33,6 +35,7 @@ impl Kind {
             Kind::NeedsPerson => 3,
             Kind::Auth => 4,
             Kind::Transient => 5,
+            Kind::Secret => 6,
             Kind::Interrupted => 130,
         }
     }
@@ -41,11 +44,12 @@ impl Kind {
     pub fn precedence(self) -> u8 {
         match self {
             Kind::Interrupted => 0,
-            Kind::Auth => 1,
-            Kind::NeedsPerson => 2,
-            Kind::Usage => 3,
-            Kind::Failed => 4,
-            Kind::Transient => 5,
+            Kind::Secret => 1,
+            Kind::Auth => 2,
+            Kind::NeedsPerson => 3,
+            Kind::Usage => 4,
+            Kind::Failed => 5,
+            Kind::Transient => 6,
         }
     }
 
@@ -57,6 +61,7 @@ impl Kind {
             Kind::NeedsPerson => "needs-person",
             Kind::Auth => "auth",
             Kind::Transient => "transient",
+            Kind::Secret => "secret",
             Kind::Interrupted => "interrupted",
         }
     }

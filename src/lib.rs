@@ -5,12 +5,15 @@
 
 mod cli;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod git;
 mod interrupt;
 mod log;
 mod manifest;
 mod names;
 mod ops;
+mod process;
 mod report;
 mod settings;
 mod store;

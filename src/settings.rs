@@ -30,6 +30,10 @@ pub struct Environment {
     pub limits: Limits,
     /// `ASSETS_LOG=json:FILE`: where each git process and phase is written down.
     pub log: Option<PathBuf>,
+    /// `ASSETS_SECRET_SCANNER`: the program that looks for secrets in what is pushed, instead of `gitleaks`.
+    pub secret_scanner: Option<String>,
+    /// `GITLEAKS_CONFIG`: the rules that the user gave that program, absolute.
+    pub scanner_rules: Option<PathBuf>,
     /// What git's own environment must keep or lose.
     pub git: GitEnvironment,
 }
@@ -165,6 +169,8 @@ impl Environment {
                 bytes: number("ASSETS_MAX_BYTES")?.unwrap_or(limits.bytes),
             },
             log: text("ASSETS_LOG").map(|value| log_file(&value, &cwd)).transpose()?,
+            secret_scanner: text("ASSETS_SECRET_SCANNER"),
+            scanner_rules: path("GITLEAKS_CONFIG"),
             git: GitEnvironment {
                 removed: removed_for_git(token.is_some()),
                 config_count: text("GIT_CONFIG_COUNT").and_then(|n| n.parse().ok()).unwrap_or(0),

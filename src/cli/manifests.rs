@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::{PathArgs, Report};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::manifest::{Form, Manifest, locate};
 use crate::names::one_line;
 use crate::ops::plan::Refusal;
@@ -109,6 +109,34 @@ pub fn refused(refusal: Refusal, manifest: &Manifest) -> Error {
         .cause(list("conflicts:", &files))
         .hint(format!("to send yours for these files: `assets push --ours{path}`"))
         .hint(format!("to take theirs: put yours aside with `assets reset{path}`, move the pin, and record again")),
+        Refusal::MassDeletion { deleted, all, others } => Error::needs_person(format!(
+            "pushing `{}` would delete {} of its {all} recordings and needs a yes",
+            manifest.path,
+            deleted.len()
+        ))
+        .cause(list("deleted here:", &deleted))
+        .hint(bring_back(manifest, others))
+        .hint(format!("if they are to go: `assets push --allow-deletions{path}`")),
+        Refusal::Secrets { scanner, found, folder } => Error::new(
+            Kind::Secret,
+            format!(
+                "{} in the recordings of `{}`: nothing was sent",
+                if found.len() == 1 { "1 possible secret".into() } else { format!("{} possible secrets", found.len()) },
+                manifest.path
+            ),
+        )
+        .cause(list(&format!("found by `{scanner}`:"), &found))
+        .hint(format!("take it out below `{}`, best by recording again with a sanitizer", folder.display()))
+        .hint(format!("if it is no secret: `assets push --break-glass{path}` sends it unchecked")),
+    }
+}
+
+/// How to get deleted recordings back, beside which there are so many other pending changes.
+pub fn bring_back(manifest: &Manifest, others: usize) -> String {
+    let path = &manifest.argument;
+    match others {
+        0 => format!("`assets reset{path}` brings them back"),
+        _ => format!("`assets reset{path}` brings them back, and puts {} aside", changes(others)),
     }
 }
 

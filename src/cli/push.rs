@@ -4,8 +4,11 @@ use clap::Args;
 use serde_json::json;
 
 use super::{PathArgs, Report, manifests};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::git::parse::ChangeKind;
+use crate::manifest::Manifest;
+use crate::ops::plan::Refusal;
+use crate::ops::push::secrets::{Checked, Secrets};
 use crate::ops::push::{Pushed, Request, push};
 use crate::ops::{Context, Outcome};
 use crate::ui::Ui;
@@ -14,6 +17,9 @@ use crate::ui::Ui;
 #[command(after_help = "\
 Branch form: the change goes on the tip of `AssetsRepoBranch`. Tag form: it becomes a new tag. The assets.json is
 edited last, when the remote has confirmed the commit.
+
+What would be sent is looked at for secrets first, by the program that `ASSETS_SECRET_SCANNER` names, else by
+`gitleaks` if it is on `PATH`.
 
 Examples:
   assets push -m \"Record the new paging tests\"
@@ -30,17 +36,41 @@ pub struct PushArgs {
     /// Where a file was changed here and differently there: send mine
     #[arg(long)]
     ours: bool,
-    /// Accepted for earlier scripts
-    #[arg(long, hide = true)]
+    /// Send it even if it deletes most of the recordings
+    #[arg(long)]
+    allow_deletions: bool,
+    /// Send without looking for secrets
+    #[arg(long)]
     break_glass: bool,
 }
 
 pub fn run(context: &Context, ui: &Ui, args: &PushArgs) -> Result<Report> {
     let mut report = Report::new();
-    let request = Request { message: args.message.clone(), prefer_mine: args.ours, dry_run: args.dry_run };
-    for manifest in manifests::load(context, ui, &args.paths, &mut report) {
-        let answer = push(context, &manifest, &request);
+    let request = Request {
+        message: args.message.clone(),
+        prefer_mine: args.ours,
+        dry_run: args.dry_run,
+        allow_deletions: args.allow_deletions,
+    };
+    let manifests = manifests::load(context, ui, &args.paths, &mut report);
+    let mut secrets = Secrets::new(args.break_glass);
+    secrets.look_ahead(context, &manifests, &request);
+    let mut unchecked = None;
+    for manifest in manifests {
+        let mut answer = push(context, &manifest, &request, &mut secrets);
         ui.progress.stop();
+        if let Ok(Outcome::Refused(Refusal::MassDeletion { deleted, all, others })) = &answer
+            && ui.can_prompt()
+        {
+            answer = match may_delete(ui, &manifest, deleted, *all, *others) {
+                Ok(()) => push(context, &manifest, &Request { allow_deletions: true, ..request.clone() }, &mut secrets),
+                Err(error) => Err(error),
+            };
+            ui.progress.stop();
+        }
+        if let Ok(Outcome::Done(Pushed { checked: Some(checked), .. })) = &answer {
+            unchecked = unchecked.or(why_unchecked(*checked));
+        }
         match answer {
             Ok(Outcome::Done(pushed)) if ui.json() => report.results.push(json!({
                 "manifest": manifest.path,
@@ -52,13 +82,37 @@ pub fn run(context: &Context, ui: &Ui, args: &PushArgs) -> Result<Report> {
                 "pushed_to": pushed.sent_to,
                 "files_of_others": pushed.others,
                 "files": pushed.files,
+                "secret_check": pushed.checked,
             })),
             Ok(Outcome::Done(pushed)) => show(ui, &manifest.path, &pushed, args.dry_run),
             Ok(Outcome::Refused(refusal)) => report.fail(ui, &manifest.path, &manifests::refused(refusal, &manifest)),
             Err(error) => report.fail(ui, &manifest.path, &error.context(format!("cannot push `{}`", manifest.path))),
         }
     }
+    if let Some(why) = unchecked {
+        ui.status(&format!("not checked for secrets: {why}"));
+    }
     Ok(report)
+}
+
+/// Asks whether most of a slice's recordings are to go.
+fn may_delete(ui: &Ui, manifest: &Manifest, deleted: &[String], all: usize, others: usize) -> Result<()> {
+    crate::interrupt::check()?;
+    let title = format!("{} of the {all} recordings of `{}` are deleted here:", deleted.len(), manifest.path);
+    ui.status(&manifests::list(&title, deleted));
+    if ui.confirm("Delete them in the assets repo too?")? {
+        return Ok(());
+    }
+    Err(Error::needs_person("stopped: nothing was sent").hint(manifests::bring_back(manifest, others)))
+}
+
+fn why_unchecked(checked: Checked) -> Option<&'static str> {
+    match checked {
+        Checked::Clean => None,
+        Checked::NoScanner => Some("there is no `gitleaks` on `PATH`, and `ASSETS_SECRET_SCANNER` names no other"),
+        Checked::SwitchedOff => Some("`ASSETS_SECRET_SCANNER` is `none`"),
+        Checked::BreakGlass => Some("`--break-glass`"),
+    }
 }
 
 fn state(pushed: &Pushed, dry_run: bool) -> &'static str {

@@ -29,7 +29,9 @@ pub fn restore(args: &[OsString]) -> bool {
             continue;
         }
         match shown_already(&context, &manifest) {
-            Ok(Some(shown)) => roots.push((manifest.file, shown.root.to_string_lossy().into_owned() + "\n")),
+            Ok(Some(shown)) if !shown.bare => {
+                roots.push((manifest.file, shown.root.to_string_lossy().into_owned() + "\n"))
+            }
             _ => return false,
         }
     }

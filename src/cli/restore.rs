@@ -9,6 +9,7 @@ use crate::manifest::Manifest;
 use crate::names::{Oid, printable};
 use crate::ops::plan::{OnPending, Refusal};
 use crate::ops::restore::{Policy, Restored, restore};
+use crate::ops::status::status;
 use crate::ops::{Context, Outcome};
 use crate::ui::Ui;
 
@@ -50,6 +51,9 @@ pub fn run(context: &Context, ui: &Ui, args: &RestoreArgs) -> Result<Report> {
     let answers = restore(context, &manifests, Policy::Restore(policy));
     ui.progress.stop();
     let summary = Summary::of(&answers, &report);
+    let bare = |answer: &Result<_>| matches!(answer, Ok(Outcome::Done(Restored { bare: true, .. })));
+    let bare = manifests.iter().zip(&answers).filter(|(_, answer)| bare(answer)).map(|(manifest, _)| manifest.clone());
+    let bare: Vec<Manifest> = bare.collect();
     for (manifest, answer) in manifests.iter().zip(answers) {
         let answer = match answer {
             Ok(Outcome::Refused(Refusal::MustAsk { pending })) => ask(context, ui, manifest, &pending),
@@ -58,7 +62,24 @@ pub fn run(context: &Context, ui: &Ui, args: &RestoreArgs) -> Result<Report> {
         show(ui, &mut report, manifest, answer, policy == OnPending::Discard, summary.names_each());
     }
     summary.show(ui, &report, "restored");
+    say_deleted(context, ui, &bare);
     Ok(report)
+}
+
+/// Says which slices are without files because all of them were deleted: that waits for a push, and a restore at the pin
+/// does not undo it. The others are new.
+fn say_deleted(context: &Context, ui: &Ui, bare: &[Manifest]) {
+    let statuses = if bare.is_empty() { Vec::new() } else { status(context, bare).unwrap_or_default() };
+    ui.progress.stop();
+    let deleted: Vec<_> = bare.iter().zip(&statuses).filter(|(_, status)| !status.pending.is_empty()).collect();
+    for (manifest, status) in deleted.iter().take(Summary::NAMED) {
+        let files = crate::ops::stash::count(status.pending.len());
+        let back = manifests::bring_back(manifest, 0);
+        ui.status(&format!("all recordings of `{}` are deleted ({files}, pending): {back}", manifest.path));
+    }
+    if deleted.len() > Summary::NAMED {
+        ui.status(&format!("the same for {} more packages", deleted.len() - Summary::NAMED));
+    }
 }
 
 /// What many answers come to, for a last line below them.

@@ -48,7 +48,7 @@ Examples:
 struct PopArgs {
     #[command(flatten)]
     paths: PathArgs,
-    /// Where a file has changed since: take the stashed one
+    /// Where a file has changed since: take the stashed one, and put the other aside
     #[arg(long)]
     ours: bool,
 }

@@ -1,16 +1,16 @@
-//! The only place that starts a process. Decides once what every git call has in common: the environment, where the
+//! The only place that starts git. Decides once what every git call has in common: the environment, where the
 //! repository is, which configuration is forced, what is captured, and how Ctrl-C, time limits and retries work.
 //!
 //! `std::process` and not a wrapper around it: a call needs its own process group (so that `git-remote-https` ends
 //! with its parent), progress while it runs, and a dialogue with `cat-file`.
-#![allow(clippy::disallowed_methods, reason = "this is the one place that starts processes")]
+#![allow(clippy::disallowed_methods, reason = "this is the one place that starts git")]
 
 use std::ffi::{OsStr, OsString};
-use std::io::{BufReader, Read, Write};
+use std::io::{BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::mpsc;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -21,6 +21,7 @@ use super::stderr::{Lines, sort_line};
 use crate::error::{Error, Kind, Result};
 use crate::interrupt;
 use crate::names::{RemoteUrl, printable};
+use crate::process::{Limits, Pipe, TICK, drain, end_group, wait_for};
 use crate::report::{Ended, Report, Reporter, Work};
 use crate::settings::{Environment, GitEnvironment, Secret};
 
@@ -76,10 +77,6 @@ pub const REMOTE: &str = "assets";
 const NETWORK_LIMIT: Duration = Duration::from_secs(3600);
 /// The longest that git may say nothing about a remote that curl does not watch: `git://` and ssh.
 const SILENCE_LIMIT: Duration = Duration::from_secs(60);
-/// How often a waiting call looks for Ctrl-C and its time limit.
-const TICK: Duration = Duration::from_millis(50);
-/// What a git process gets to clean up its lock files after a SIGTERM.
-const GRACE: Duration = Duration::from_secs(2);
 
 /// The git program, and everything that is the same for each of its calls.
 #[derive(Clone)]
@@ -333,7 +330,10 @@ impl<'a> Call<'a> {
             Some(url) if url.http_host().is_some() => Limits { total: Some(NETWORK_LIMIT), silence: None },
             Some(_) => Limits { total: Some(NETWORK_LIMIT), silence: Some(SILENCE_LIMIT) },
         };
-        let status = wait_for(child, &finished, started, &limits)?;
+        let status = wait_for(child, &finished, started, &limits)?.ok_or_else(|| {
+            Error::new(Kind::Transient, "the remote took too long to answer")
+                .hint("try again; `assets -v` shows the git commands that are run")
+        })?;
         let output = Output {
             code: status.code(),
             stdout: std::mem::take(&mut lock(&stdout)),
@@ -496,84 +496,6 @@ pub fn sleep(time: Duration) -> Result<()> {
             return Ok(());
         }
         std::thread::sleep(left.min(TICK));
-    }
-}
-
-/// What happened to one of the two outputs of a process.
-enum Pipe {
-    Bytes,
-    End,
-}
-
-/// How long a call may take, and how long it may say nothing.
-#[derive(Default)]
-struct Limits {
-    total: Option<Duration>,
-    silence: Option<Duration>,
-}
-
-/// Waits until both outputs are closed and the process has ended. A grandchild that keeps a pipe open (a credential
-/// daemon) does not hold us up: what came until then counts.
-fn wait_for(child: &mut Child, pipes: &mpsc::Receiver<Pipe>, started: Instant, limits: &Limits) -> Result<ExitStatus> {
-    let gone = |e: std::io::Error| Error::failed("lost track of a git process").cause(e.to_string());
-    let mut open_pipes = 2;
-    let mut ended: Option<Instant> = None;
-    let mut heard = started;
-    while open_pipes > 0 && ended.is_none_or(|at| at.elapsed() < Duration::from_millis(500)) {
-        match pipes.recv_timeout(TICK) {
-            Ok(Pipe::End) => open_pipes -= 1,
-            Ok(Pipe::Bytes) => heard = Instant::now(),
-            Err(RecvTimeoutError::Disconnected) => break,
-            Err(RecvTimeoutError::Timeout) => {
-                if ended.is_none() && child.try_wait().map_err(gone)?.is_some() {
-                    ended = Some(Instant::now());
-                }
-            }
-        }
-        if interrupt::raised() {
-            end_group(child, true);
-            return Err(Error::interrupted());
-        }
-        let over = |limit: Option<Duration>, since: Instant| limit.is_some_and(|limit| since.elapsed() > limit);
-        if over(limits.total, started) || over(limits.silence, heard) {
-            end_group(child, true);
-            return Err(Error::new(Kind::Transient, "the remote took too long to answer")
-                .hint("try again; `assets -v` shows the git commands that are run"));
-        }
-    }
-    let status = child.wait().map_err(gone)?;
-    interrupt::check()?;
-    Ok(status)
-}
-
-/// Ends a git process and all that it started; first gently, so that it removes its lock files.
-fn end_group(child: &mut Child, wait: bool) {
-    #[cfg(unix)]
-    {
-        use rustix::process::{Pid, Signal, kill_process_group};
-        let group = Pid::from_child(child);
-        let _ = kill_process_group(group, Signal::TERM);
-        let until = Instant::now() + GRACE;
-        while wait && Instant::now() < until {
-            if matches!(child.try_wait(), Ok(Some(_))) {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        let _ = kill_process_group(group, Signal::KILL);
-    }
-    #[cfg(not(unix))]
-    let _ = GRACE;
-    let _ = child.kill();
-    if wait {
-        let _ = child.wait();
-    }
-}
-
-fn drain(mut pipe: impl Read, mut take: impl FnMut(&[u8])) {
-    let mut buffer = [0; 1 << 16];
-    while let Ok(count @ 1..) = pipe.read(&mut buffer) {
-        take(&buffer[..count]);
     }
 }
 

@@ -179,6 +179,7 @@ const PATTERNS: &[(Failure, &[&str])] = &[
             "timed out waiting",
             // A page of a captive portal, taken for a server of plain files.
             "dumb http transport does not support",
+            "git-http-push failed",
         ],
     ),
     (Failure::Tls, &["certificate", "ssl:"]),
@@ -319,6 +320,10 @@ mod tests {
             ),
             ("fatal: unable to access 'http://x/': The requested URL returned error: 302", Failure::Policy),
             ("fatal: dumb http transport does not support shallow capabilities", Failure::Slow),
+            (
+                "error: no DAV locking support on http://x/\nfatal: git-http-push failed\nerror: failed to push some refs to 'http://x'",
+                Failure::Slow,
+            ),
             ("error: object 12: hasDotgit: contains '.git'\nfatal: fsck error in packed object", Failure::Policy),
             (
                 "fatal: write error: No space left on device\nfatal: fetch-pack: invalid index-pack output",

@@ -6,7 +6,7 @@ pub mod objects;
 mod output;
 mod pack;
 pub mod parse;
-mod stderr;
+pub mod stderr;
 pub mod version;
 
 use std::path::Path;
@@ -90,18 +90,21 @@ impl Repo {
     }
 
     /// `git push` of one commit to one ref that must now be at `expected` (`None`: must not exist).
-    /// Runs once: what to do after a failure depends on what the remote has then.
+    /// `shallow` is the file that says which commits have no history here. Runs once: what to do after a failure depends
+    /// on what the remote has then.
     pub fn push(
         &self,
         url: &RemoteUrl,
         commit: &Oid,
         to: &str,
         expected: Option<&Oid>,
+        shallow: &Path,
     ) -> Result<(PushAnswer, Output)> {
         let lease = format!("--force-with-lease={to}:{}", expected.map_or("", Oid::as_str));
         let mut output = self
             .call(["push", "--progress", "--porcelain", "--no-verify", "--no-follow-tags", "--recurse-submodules=no"])
             .args([lease.as_str(), "--", REMOTE, &format!("{commit}:{to}")])
+            .env("GIT_SHALLOW_FILE", shallow)
             .remote(url)
             .run()?;
         let answer = parse::push_answer(&output.stdout);
@@ -138,6 +141,16 @@ impl Repo {
     /// `git checkout-index -f -a` through another index file.
     pub fn checkout_all_of(&self, index: &Path) -> Result<()> {
         self.call(["checkout-index", "-f", "-q", "-a"]).env("GIT_INDEX_FILE", index).run()?.checked().map(drop)
+    }
+
+    /// `git checkout-index` of some paths of another index file, below another folder.
+    pub fn export(&self, index: &Path, paths: &[&str], folder: &Path) -> Result<()> {
+        let mut prefix = std::ffi::OsString::from("--prefix=");
+        // Git puts it in front of each path as it is.
+        prefix.push(folder);
+        prefix.push("/");
+        let call = self.call(["checkout-index", "-f", "-q", "-z", "--stdin"]).args([prefix]);
+        call.env("GIT_INDEX_FILE", index).stdin(nul_list(paths)).run()?.checked().map(drop)
     }
 
     /// `git status` below some paths. Takes no lock.

@@ -106,12 +106,17 @@ impl Objects {
         Ok(commits)
     }
 
-    /// The first parent that a commit names, whether that is here or not.
-    pub fn first_parent(&mut self, commit: &Oid) -> Result<Option<Oid>> {
+    /// The parents that a commit names, whether they are here or not; none of a commit that is not.
+    pub fn parents(&mut self, commit: &Oid) -> Result<Vec<Oid>> {
         let content = self.contents(&[commit.as_str()])?.pop().flatten();
         let text = content.map(|(_, bytes)| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
-        let mut headers = text.lines().take_while(|line| !line.is_empty());
-        Ok(headers.find_map(|line| Oid::parse(line.strip_prefix("parent ")?).ok()))
+        let headers = text.lines().take_while(|line| !line.is_empty());
+        Ok(headers.filter_map(|line| Oid::parse(line.strip_prefix("parent ")?).ok()).collect())
+    }
+
+    /// The first of them.
+    pub fn first_parent(&mut self, commit: &Oid) -> Result<Option<Oid>> {
+        Ok(self.parents(commit)?.into_iter().next())
     }
 
     /// The entries of each tree, `None` for each that is not here.
@@ -255,7 +260,7 @@ fn too_large(info: &Info) -> Error {
 }
 
 /// Reads the tree and the committer time from the text of a commit.
-fn parse_commit(content: &[u8]) -> Option<Commit> {
+pub fn parse_commit(content: &[u8]) -> Option<Commit> {
     let text = String::from_utf8_lossy(content);
     let headers = || text.lines().take_while(|line| !line.is_empty());
     let tree = headers().find_map(|line| line.strip_prefix("tree "))?;
@@ -265,7 +270,7 @@ fn parse_commit(content: &[u8]) -> Option<Commit> {
 }
 
 /// Reads the entries of a tree object: `<mode> <name>\0<raw id>` one after the other.
-fn parse_tree(mut bytes: &[u8], raw_len: usize) -> Option<Vec<TreeEntry>> {
+pub fn parse_tree(mut bytes: &[u8], raw_len: usize) -> Option<Vec<TreeEntry>> {
     let mut entries = Vec::new();
     while !bytes.is_empty() {
         let space = bytes.iter().position(|&b| b == b' ')?;

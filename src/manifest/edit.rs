@@ -1,9 +1,8 @@
 //! Changing the pin in the text of a manifest: text in, text out. The bytes of one value change, or one key is added,
 //! and nothing else.
 
-use jsonc_parser::ast::Value;
+use jsonc_parser::ast::{Object, Value};
 use jsonc_parser::common::Ranged;
-use jsonc_parser::cst::{CstInputValue, CstRootNode};
 use jsonc_parser::{CollectOptions, parse_to_ast};
 
 use super::read::STRICT;
@@ -26,17 +25,68 @@ pub fn set_string(text: &str, key: &str, value: &str) -> Result<String> {
         return Ok(format!("{bom}{}{literal}{}", &body[..range.start], &body[range.end..]));
     }
 
+    Ok(format!("{bom}{}", add(body, object, key, &literal)))
+}
+
+/// Adds a member at the end of an object, written like the others; everything that is there stays. (The library's own way
+/// drops blank lines at the end, and makes several lines of one.)
+fn add(body: &str, object: &Object, key: &str, literal: &str) -> String {
     let inside = &body[object.range.start..object.range.end];
-    if let Some(last) = object.properties.last().filter(|_| !inside.contains('\n')) {
-        // One line stays one line, which the library does not do. A trailing comma then follows the new value.
-        let space = if inside.contains("\": ") { " " } else { "" };
-        let (before, after) = body.split_at(last.range.end);
-        return Ok(format!("{bom}{before},{space}\"{key}\":{space}{literal}{after}"));
+    let colon = if inside.contains("\":") && !inside.contains("\": ") { ":" } else { ": " };
+    let member = format!("\"{key}\"{colon}{literal}");
+    let last = object.properties.last();
+    let start = last.map_or(object.range.start + 1, |last| last.range.end);
+    let tail = Tail::of(&body[start..object.range.end - 1]);
+    let Some(line_break) = ["\r\n", "\n"].into_iter().find(|line_break| inside.contains(line_break)) else {
+        // One line stays one line. A trailing comma then follows the new value.
+        let (before, after) = body.split_at(start);
+        let comma = if last.is_some() { "," } else { "" };
+        let space = if last.is_some() && colon == ": " { " " } else { "" };
+        return format!("{before}{comma}{space}{member}{after}");
+    };
+    let (before, after) = body.split_at(start + tail.end);
+    let (before, between) = before.split_at(start);
+    let (comma, trailing) = match tail.has_comma {
+        true => ("", ","),
+        false if last.is_some() => (",", ""),
+        false => ("", ""),
+    };
+    let indent = last.map_or("  ", |last| indent_at(body, last.range.start));
+    format!("{before}{comma}{between}{line_break}{indent}{member}{trailing}{after}")
+}
+
+/// What stands between the last value of an object and its closing brace.
+struct Tail {
+    has_comma: bool,
+    /// Where the last of it ends that is not blank.
+    end: usize,
+}
+
+impl Tail {
+    fn of(text: &str) -> Tail {
+        let mut tail = Tail { has_comma: false, end: 0 };
+        let mut at = 0;
+        while let Some(c) = text[at..].chars().next() {
+            let rest = &text[at..];
+            let length = match rest {
+                _ if rest.starts_with("//") => rest.find(['\r', '\n']).unwrap_or(rest.len()),
+                _ if rest.starts_with("/*") => rest.find("*/").map_or(rest.len(), |end| end + 2),
+                _ => c.len_utf8(),
+            };
+            at += length;
+            tail.has_comma |= c == ',';
+            if !c.is_whitespace() {
+                tail.end = at;
+            }
+        }
+        tail
     }
-    let root = CstRootNode::parse(body, &STRICT).map_err(|e| bad(e.to_string()))?;
-    let object = root.object_value().ok_or_else(|| bad("it is not an object".into()))?;
-    object.append(key, CstInputValue::String(value.to_string()));
-    Ok(format!("{bom}{root}"))
+}
+
+/// The blanks before something that stands first in its line; else those that its line begins with.
+fn indent_at(text: &str, at: usize) -> &str {
+    let line = &text[text[..at].rfind('\n').map_or(0, |end| end + 1)..at];
+    &line[..line.len() - line.trim_start_matches([' ', '\t']).len()]
 }
 
 #[cfg(test)]
@@ -69,6 +119,12 @@ mod tests {
                 "{\r\n  \"AssetsRepo\": \"o/n\" // c\r\n}\r\n",
                 "{\r\n  \"AssetsRepo\": \"o/n\", // c\r\n  \"SHA\": \"new\"\r\n}\r\n",
             ),
+            ("{\n  \"a\": 1,\n  \"b\": 2 \n\n\t\n}", "{\n  \"a\": 1,\n  \"b\": 2,\n  \"SHA\": \"new\" \n\n\t\n}"),
+            ("{\n  \"a\": 1 // , c\n  /* } */\n}", "{\n  \"a\": 1, // , c\n  /* } */\n  \"SHA\": \"new\"\n}"),
+            ("{\n  \"a\": 1, // c\n}", "{\n  \"a\": 1, // c\n  \"SHA\": \"new\",\n}"),
+            ("{ \"a\": 1, /* c */ }", "{ \"a\": 1, \"SHA\": \"new\", /* c */ }"),
+            ("{}", "{\"SHA\": \"new\"}"),
+            ("{\n}", "{\n  \"SHA\": \"new\"\n}"),
             (
                 "\u{feff}{\n  \"x\": {\"SHA\": \"old\"}\n}",
                 "\u{feff}{\n  \"x\": {\"SHA\": \"old\"},\n  \"SHA\": \"new\"\n}",

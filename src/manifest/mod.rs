@@ -2,7 +2,7 @@
 
 pub mod edit;
 pub mod locate;
-mod read;
+pub mod read;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -115,6 +115,14 @@ impl Manifest {
             .map_err(|_| Error::usage(format!("`{path}` is not UTF-8")).hint("save it as UTF-8 in your editor"))?;
         let place = Place { file, code_repo: &code_repo, path: &path, directory: &directory };
         place.manifest(&text)
+    }
+
+    /// Checks the text of a manifest in a directory of some code repo.
+    #[cfg(any(test, fuzzing))]
+    pub fn of_text(text: &str, directory: &str) -> Result<Manifest> {
+        let path = if directory.is_empty() { FILE_NAME.to_string() } else { format!("{directory}/{FILE_NAME}") };
+        let file = Path::new("/code").join(&path);
+        Place { file: &file, code_repo: Path::new("/code"), path: &path, directory }.manifest(text)
     }
 
     /// The commit it asks for.
@@ -302,9 +310,7 @@ mod tests {
     const SHA: &str = "4e8e976b7839c1e9c6903f48106e48be76868a5d";
 
     fn parse(directory: &str, text: &str) -> Result<Manifest> {
-        let path = if directory.is_empty() { "assets.json".to_string() } else { format!("{directory}/assets.json") };
-        let file = Path::new("/code").join(&path);
-        Place { file: &file, code_repo: Path::new("/code"), path: &path, directory }.manifest(text)
+        Manifest::of_text(text, directory)
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 use super::{join, stash};
-use crate::error::{AtPath, Error, Result, shell_word};
+use crate::error::{AtPath, Error, Kind, Result, shell_word};
 use crate::git::Output;
 use crate::git::objects::Objects;
 use crate::git::parse::Change;
@@ -14,7 +14,7 @@ use crate::store::checkout::{Checkout, broken_name};
 use crate::store::composite::{Slices, slices_inside};
 use crate::store::git_dir::remove_if_there;
 use crate::store::journal::{self, Journal};
-use crate::store::listing::{Entry, Listing};
+use crate::store::listing::{self, Entry, Listing};
 
 /// Where a checkout is to go.
 pub struct Transition {
@@ -26,29 +26,51 @@ pub struct Transition {
     pub to: Oid,
     /// Every slice of the checkout afterwards.
     pub slices: Slices,
-    /// Files that become what `to` has; what they are now is in a stash entry.
+    /// Files that become what `to` has; what they are now is in stash entries.
     pub put_back: Vec<String>,
-    /// That stash entry.
-    pub stash: Option<Oid>,
+    /// These stash entries, one for each slice.
+    pub stashes: Vec<Oid>,
     /// Pending changes that stay.
     pub kept: Vec<Change>,
     /// A tag to record: its name, what it points to, the commit that leads to.
     pub tag: Option<(String, String, String)>,
 }
 
-/// Builds a checkout that does not exist yet. What stands in its place and is not one is set aside.
-pub fn build(checkout: &Checkout, transition: &Transition, listings: &[(&RepoPath, &Listing)]) -> Result<()> {
-    let building =
-        tempfile::Builder::new().prefix(".new-").tempdir_in(&checkout.folder).at("write into", &checkout.folder)?;
-    let fresh = Checkout::in_dir(building.path().to_path_buf(), &checkout.folder, &checkout.store, &checkout.repo.git);
+/// A checkout on its way: beside its place, and gone when it is dropped.
+pub struct Building {
+    folder: tempfile::TempDir,
+    pub checkout: Checkout,
+}
+
+impl Building {
+    /// Begins a checkout that does not exist yet, with a place for objects of its own.
+    pub fn begin(checkout: &Checkout) -> Result<Building> {
+        let folder =
+            tempfile::Builder::new().prefix(".new-").tempdir_in(&checkout.folder).at("write into", &checkout.folder)?;
+        let fresh =
+            Checkout::in_dir(folder.path().to_path_buf(), &checkout.folder, &checkout.store, &checkout.repo.git);
+        let objects = fresh.git_dir.join("objects");
+        std::fs::create_dir_all(&objects).at("create", &objects)?;
+        Ok(Building { folder, checkout: fresh })
+    }
+}
+
+/// Builds a checkout and puts it in its place. What stands there and is not one is set aside.
+pub fn build(
+    checkout: &Checkout,
+    building: Building,
+    transition: &Transition,
+    listings: &[(&RepoPath, &Listing)],
+) -> Result<()> {
+    let fresh = &building.checkout;
     fresh.create(&transition.to, &transition.slices)?;
     fresh.repo.git.report().phase("writing files");
     let output = fresh.repo.read_tree_switch(None, &transition.to)?;
-    check(output, &fresh)?;
+    check(output, fresh)?;
     fresh.record(&transition.to, &transition.slices, transition.tag.as_ref())?;
-    verify(&fresh, listings, &transition.slices, &HashSet::new())?;
+    verify(fresh, listings, &transition.slices, &HashSet::new())?;
     set_aside(checkout)?;
-    let from = building.keep();
+    let from = building.folder.keep();
     std::fs::rename(&from, &checkout.dir).at("put the checkout in place as", &checkout.dir)
 }
 
@@ -61,7 +83,7 @@ pub fn change(checkout: &Checkout, transition: &Transition, listings: &[(&RepoPa
         to: text(&transition.to),
         slices: transition.slices.iter().map(|(slice, pin)| (slice.as_str().to_string(), text(pin))).collect(),
         put_back: transition.put_back.clone(),
-        stash: transition.stash.as_ref().map(text),
+        stashes: transition.stashes.iter().map(text).collect(),
         kept: transition.kept.clone(),
         tag: transition.tag.clone(),
     };
@@ -90,9 +112,13 @@ pub fn recover(checkout: &Checkout) -> Result<()> {
     let repo = &checkout.repo;
     repo.git.report().note(&format!("completing a {} that was interrupted", note.operation));
     checkout.borrow_from_store()?;
+    let mut objects = checkout.objects()?;
     let changes = repo.diff_tree(&transition.from, &transition.to, None)?;
-    let written: HashMap<&str, Option<&Oid>> =
-        changes.iter().map(|change| (change.path.as_str(), change.new.as_ref().map(|blob| &blob.oid))).collect();
+    // A slice that was not shown is written even where both commits have the same of it.
+    let appearing = appearing(checkout, &mut objects, &transition)?;
+    let mut written: HashMap<&str, Option<&Oid>> =
+        appearing.iter().map(|file| (file.path.as_str(), Some(&file.oid))).collect();
+    written.extend(changes.iter().map(|change| (change.path.as_str(), change.new.as_ref().map(|blob| &blob.oid))));
     let ours: BTreeSet<&str> = written.keys().copied().chain(transition.put_back.iter().map(String::as_str)).collect();
     let kept: BTreeSet<&str> = transition.kept.iter().map(|change| change.path.as_str()).collect();
 
@@ -102,11 +128,10 @@ pub fn recover(checkout: &Checkout) -> Result<()> {
         .into_iter()
         .filter(|change| ours.contains(change.path.as_str()) && !kept.contains(change.path.as_str()))
         .collect();
-    let stashed = match &transition.stash {
-        Some(stash) => stash::contents(checkout, stash)?,
-        None => HashMap::new(),
-    };
-    let mut objects = checkout.objects()?;
+    let mut stashed = HashMap::new();
+    for entry in &transition.stashes {
+        stashed.extend(stash::contents(checkout, entry)?);
+    }
     let mut edits: Vec<Change> = Vec::new();
     for change in &dirty {
         let Ok(content) = std::fs::read(join(&checkout.dir, &change.path)) else { continue };
@@ -132,6 +157,19 @@ pub fn recover(checkout: &Checkout) -> Result<()> {
     journal::remove(&checkout.git_dir)
 }
 
+/// The files of the slices that the checkout did not show before.
+fn appearing(checkout: &Checkout, objects: &mut Objects, transition: &Transition) -> Result<Vec<Entry>> {
+    let (mut files, known) = (Vec::new(), checkout.slices());
+    let Some((_, commit)) = objects.commit(transition.to.as_str())? else { return Ok(files) };
+    for slice in transition.slices.keys().filter(|slice| !known.contains_key(*slice)) {
+        if let Some(listing) = listing::list(objects, &commit.tree, slice, &checkout.store.access().limits)? {
+            files.extend(listing.files);
+            files.extend(listing.above);
+        }
+    }
+    Ok(files)
+}
+
 /// Whether the content of a file is what an interrupted write leaves: the whole of one of these blobs, or its beginning.
 fn is_trace(objects: &mut Objects, content: &[u8], blobs: &[Option<&Oid>]) -> Result<bool> {
     if content.is_empty() {
@@ -152,7 +190,7 @@ fn from_note(note: Journal) -> Option<Transition> {
         to: Oid::parse(&note.to).ok()?,
         slices,
         put_back: note.put_back,
-        stash: note.stash.and_then(|oid| Oid::parse(&oid).ok()),
+        stashes: note.stashes.iter().filter_map(|oid| Oid::parse(oid).ok()).collect(),
         kept: note.kept,
         tag: note.tag,
     })
@@ -166,9 +204,10 @@ fn perform(checkout: &Checkout, transition: &Transition, rewrite: &[String]) -> 
         checkout.repo.git.report().phase("writing files");
         let output = switch(checkout, &transition.from, &transition.to)?;
         if let Err(error) = check(output, checkout) {
-            if transition.operation != "recovery" {
+            if transition.operation != "recovery" && error.kind == Kind::NeedsPerson {
                 // The switch looks first and then acts: nothing but the files set aside has changed. They go back to
-                // what the commit has; their own content is in the stash entry.
+                // what the commit has; their own content is in the stash entry. After any other failure, such as a full
+                // disk, some files may be new and some old: the next run completes it.
                 put_back(checkout, &transition.put_back)?;
                 journal::remove(&checkout.git_dir)?;
             }

@@ -10,7 +10,7 @@ use crate::manifest::{Form, Manifest, Pin};
 use crate::names::{Oid, RepoPath};
 use crate::store::checkout::Checkout;
 use crate::store::composite::{self, Slices};
-use crate::store::{Want, journal};
+use crate::store::{Want, git_dir, journal};
 
 /// The commit that shows all slices, written into the checkout's own objects if it is a composite.
 pub fn head_for(
@@ -19,12 +19,11 @@ pub fn head_for(
     slices: &Slices,
     current: Option<&Oid>,
 ) -> Result<Oid> {
+    // Not in the store, which may be deleted: stash entries are changes of this commit.
     let own_objects = checkout.git_dir.join("objects");
     let mut writer = checkout.store.with_objects_of(&[&own_objects]);
-    if own_objects.is_dir() {
-        writer.place.write_objects = Some(own_objects);
-        writer.place.also_objects = vec![checkout.store.objects_dir()];
-    }
+    writer.place.write_objects = Some(own_objects);
+    writer.place.also_objects = vec![checkout.store.objects_dir()];
     match objects {
         Some(objects) => composite::head_for(&writer, objects, slices, current),
         None => composite::head_for(&writer, &mut writer.objects()?, slices, current),
@@ -37,6 +36,7 @@ pub fn enter(checkout: &Checkout) -> Result<Option<Objects>> {
     if !mend_files(checkout)? {
         return Ok(None);
     }
+    checkout.store.mend()?;
     let mut objects = checkout.objects()?;
     if !checkout.store.exists() || !has_shown_commits(checkout, &mut objects)? {
         // The store was deleted, or the cache directory is another one now.
@@ -85,12 +85,14 @@ fn mend_files(checkout: &Checkout) -> Result<bool> {
     Ok(true)
 }
 
-/// Completes what was interrupted, and makes an index that is gone anew.
+/// Completes what was interrupted, and makes an index that is gone or damaged anew.
 fn mend_work_tree(checkout: &Checkout) -> Result<()> {
-    let index = checkout.git_dir.join("index");
-    let empty = std::fs::metadata(&index).map_or(0, |meta| meta.len()) == 0;
-    if let Some(head) = checkout.head().filter(|_| empty && !journal::exists(&checkout.git_dir)) {
-        apply::rebuild_index(checkout, &head)?;
+    if !git_dir::has_whole_index(&checkout.git_dir) {
+        // What was begun goes on from where it began.
+        let from = journal::read(&checkout.git_dir).and_then(|note| Oid::parse(&note.from).ok());
+        if let Some(head) = from.or_else(|| checkout.head()) {
+            apply::rebuild_index(checkout, &head)?;
+        }
     }
     apply::recover(checkout)?;
     uncommit(checkout)

@@ -1,5 +1,7 @@
 //! Decisions: from what is wanted and what was seen to what will be done. Pure: no git, no files, no terminal.
 
+use std::path::PathBuf;
+
 use crate::names::Oid;
 
 /// What to do with pending changes that are in the way of another pin.
@@ -48,6 +50,10 @@ pub enum Refusal {
     MustConfirm { pending: Vec<String> },
     /// Files were changed here and differently in the assets repo.
     Conflict { files: Vec<String> },
+    /// So many of a slice's recordings are deleted that it may be a mistake.
+    MassDeletion { deleted: Vec<String>, all: usize, others: usize },
+    /// What was to be sent may hold secrets: `<path>:<line> (<rule>)` each. The files are below `folder`.
+    Secrets { scanner: String, found: Vec<String>, folder: PathBuf },
 }
 
 /// Plans a restore. At the pin nothing is done, whatever is pending.
@@ -74,6 +80,11 @@ pub fn reset(want: &Oid, seen: &Seen, pending: &[String], confirmed: bool) -> Re
         (_, true) => Ok(vec![Step::SetAside, Step::Show]),
         (_, false) => Err(Refusal::MustConfirm { pending: pending.to_vec() }),
     }
+}
+
+/// Whether a push deletes so many of a slice's recordings that somebody should say so: more than half, and more than 20.
+pub fn is_mass_deletion(deleted: usize, all: usize) -> bool {
+    deleted > 20 && deleted * 2 > all
 }
 
 #[cfg(test)]
@@ -137,6 +148,13 @@ mod tests {
                     assert!(!plan.contains(&Step::Show) || plan[0] == Step::SetAside);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn mass_deletions() {
+        for (deleted, all, is) in [(0, 0, false), (20, 20, false), (21, 21, true), (21, 41, true), (21, 42, false)] {
+            assert_eq!(is_mass_deletion(deleted, all), is, "{deleted} of {all}");
         }
     }
 }

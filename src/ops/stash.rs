@@ -9,9 +9,11 @@ use super::{apply, join, merge};
 use crate::error::{AtPath, Error, Result};
 use crate::git::Signature;
 use crate::git::parse::{Blob, Change, ChangeKind, TreeChange};
+use crate::manifest::Pin;
 use crate::names::{Oid, RepoPath};
 use crate::store::checkout::Checkout;
 use crate::store::git_dir::{path_of_ref_name, ref_name_of, refs_below, write_ref};
+use crate::store::{Want, listing};
 
 /// Refs below this are stash entries: `<slice>/%<number>`, the highest number is the newest.
 const STASH: &str = "refs/assets/stash/";
@@ -29,6 +31,8 @@ pub struct Entry {
     /// Seconds since 1970.
     pub time: i64,
     pub files: Vec<Change>,
+    /// The entry that was brought back over these files. As long as there is that entry too, its way back was interrupted.
+    pub replaced_by: Option<Oid>,
 }
 
 /// Puts the pending changes of a slice into a new entry; the work tree stays as it is.
@@ -60,6 +64,7 @@ pub fn list(checkout: &Checkout, slice: Option<&RepoPath>) -> Result<Vec<Entry>>
     if entries.is_empty() {
         return Ok(Vec::new());
     }
+    fetch_bases(checkout, &entries)?;
     let mut objects = checkout.objects()?;
     let names: Vec<String> = entries.iter().map(|(_, _, commit)| commit.to_string()).collect();
     let mut listed = Vec::new();
@@ -68,11 +73,44 @@ pub fn list(checkout: &Checkout, slice: Option<&RepoPath>) -> Result<Vec<Entry>>
         let body = text.split_once("\n\n").map_or("", |(_, body)| body);
         let time = body.lines().find_map(|line| line.strip_prefix("time ")).and_then(|time| time.parse().ok());
         let files = changes(checkout, &commit)?.iter().map(to_change).collect();
+        let replaced_by = body.lines().find_map(|line| Oid::parse(line.strip_prefix("replaced by ")?).ok());
         let reason = body.lines().next().unwrap_or_default().to_string();
-        listed.push(Entry { slice, number, commit, reason, time: time.unwrap_or(0), files });
+        listed.push(Entry { slice, number, commit, reason, time: time.unwrap_or(0), files, replaced_by });
     }
     listed.sort_by_key(|entry| (entry.time, entry.number));
     Ok(listed)
+}
+
+/// Makes sure that the commits which entries are changes of are here: they may have gone with a deleted store, and
+/// the slices may be shown at other pins by now.
+fn fetch_bases(checkout: &Checkout, entries: &[(RepoPath, u32, Oid)]) -> Result<()> {
+    let limits = &checkout.store.access().limits;
+    let shown: Vec<RepoPath> = checkout.slices().into_keys().collect();
+    let mut objects = checkout.objects()?;
+    let mut wants = Vec::new();
+    for (slice, _, entry) in entries {
+        let Some(base) = objects.first_parent(entry)? else { continue };
+        let commit = objects.commit(base.as_str())?;
+        // An entry of the root holds changes of several slices.
+        for slice in if slice.is_root() { &shown[..] } else { std::slice::from_ref(slice) } {
+            if let Some((_, commit)) = &commit
+                && listing::list(&mut objects, &commit.tree, slice, limits)?.is_some()
+            {
+                continue;
+            }
+            // A composite is here itself; what it is made of are its parents.
+            let parents = objects.parents(&base)?;
+            for pin in if commit.is_some() { parents } else { vec![base.clone()] } {
+                wants.push(Want { pin: Pin::Commit(pin), slice: slice.clone(), advice: String::new() });
+            }
+        }
+    }
+    if !wants.is_empty() {
+        // Not all parents of a composite have the slice, or are still there.
+        checkout.store.ensure(&wants, &[], &mut |_| {})?;
+        checkout.borrow_from_store()?;
+    }
+    Ok(())
 }
 
 /// How many entries each slice has, by their refs alone; those of the root hold changes of several slices.
@@ -96,16 +134,31 @@ pub enum Popped {
     Nothing,
 }
 
-/// Brings the newest entry of a slice back. With `prefer_stashed` its files win over what is there now.
+/// Brings the newest entry of a slice back. With `prefer_stashed` its files win over what is there now, which is put
+/// aside. Whoever runs it again after an interruption completes it.
 pub fn pop(checkout: &Checkout, slice: &RepoPath, prefer_stashed: bool) -> Result<Popped> {
-    let Some(entry) = list(checkout, Some(slice))?.pop() else { return Ok(Popped::Nothing) };
+    let mut entries = list(checkout, Some(slice))?;
+    let Some(newest) = entries.pop() else { return Ok(Popped::Nothing) };
+    let interrupted = entries.into_iter().find(|entry| newest.replaced_by.as_ref() == Some(&entry.commit));
+    let (entry, replaced, prefer_stashed) = match interrupted {
+        Some(entry) => (entry, contents(checkout, &newest.commit)?, true),
+        None => (newest, HashMap::new(), prefer_stashed),
+    };
     let stashed = changes(checkout, &entry.commit)?;
     let head = checkout.head().ok_or_else(|| Error::failed("the checkout has no HEAD"))?;
     let since = checkout.repo.diff_tree(&parent(checkout, &entry.commit)?, &head, None)?;
     let mut conflicts = merge::merge(&stashed, &since, prefer_stashed).err().unwrap_or_default();
     // All of them, so that whoever is told of the conflicts sees every file that `prefer_stashed` would overwrite.
     let edits = merge::merge(&stashed, &since, true).unwrap_or_default();
-    conflicts.extend(edited_since(checkout, &edits, prefer_stashed)?);
+    let edited = edited_since(checkout, &edits, &replaced, prefer_stashed && replaced.is_empty())?;
+    if !prefer_stashed {
+        conflicts.extend(edited.into_iter().map(|change| change.path));
+    } else if !edited.is_empty() {
+        let reason = format!("replaced by stash pop\n\nreplaced by {}", entry.commit);
+        create(checkout, &entry.slice, &edited, &reason)?;
+        let what = format!("put aside {} that had changed since; `assets stash list` shows it", count(edited.len()));
+        checkout.repo.git.report().note(&what);
+    }
     if !conflicts.is_empty() {
         conflicts.sort();
         conflicts.dedup();
@@ -127,29 +180,29 @@ pub fn count(files: usize) -> String {
     if files == 1 { "1 file".into() } else { format!("{files} files") }
 }
 
-/// Pending changes at the paths of an entry that would be overwritten and are not just what it holds, or the
-/// beginning of it that an interrupted pop left.
-fn edited_since(checkout: &Checkout, edits: &merge::Edits, prefer_stashed: bool) -> Result<Vec<String>> {
-    if prefer_stashed {
-        return Ok(Vec::new());
-    }
-    let pending = checkout.repo.status(&[&RepoPath::default()])?;
+/// Pending changes at the paths of an entry that would be overwritten and are in no entry: not just what this one holds
+/// or what it has replaced, nor nothing at all, nor (unless `whole`) the beginning of it, which an interrupted pop leaves.
+fn edited_since(
+    checkout: &Checkout,
+    edits: &merge::Edits,
+    replaced: &HashMap<String, Oid>,
+    whole: bool,
+) -> Result<Vec<Change>> {
     let wanted: BTreeMap<&str, &Option<Blob>> = edits.iter().map(|(path, blob)| (path.as_str(), blob)).collect();
     let mut objects = checkout.objects()?;
     let mut edited = Vec::new();
-    for change in pending {
+    for change in checkout.repo.status(&[&RepoPath::default()])? {
         let Some(blob) = wanted.get(change.path.as_str()) else { continue };
-        let content = std::fs::read(join(&checkout.dir, &change.path)).ok();
-        let same = match (blob, content) {
-            (None, content) => content.is_none(),
-            (Some(_), None) => false,
-            (Some(blob), Some(content)) => {
-                let stashed = objects.contents(&[blob.oid.as_str()])?.pop().flatten();
-                stashed.is_some_and(|(_, stashed)| stashed.starts_with(&content))
-            }
+        let file = join(&checkout.dir, &change.path);
+        let content = match std::fs::read(&file) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
+            content => content.at("read", &file)?,
         };
-        if !same {
-            edited.push(change.path);
+        let known = blob.iter().map(|blob| &blob.oid).chain(replaced.get(&change.path));
+        let known: Vec<&str> = known.map(Oid::as_str).collect();
+        let is_known = |known: &[u8]| if whole { known == content } else { known.starts_with(&content) };
+        if !objects.contents(&known)?.into_iter().flatten().any(|(_, known)| is_known(&known)) {
+            edited.push(change);
         }
     }
     Ok(edited)

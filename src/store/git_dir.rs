@@ -45,6 +45,17 @@ pub fn remove_if_there(path: &Path) -> Result<()> {
     }
 }
 
+/// Whether the index is there and ends with its own checksum. Git looks at no more of it than it needs, and may take one
+/// that was cut short for many deletions.
+pub fn has_whole_index(git_dir: &Path) -> bool {
+    const CHECKSUM: usize = 20;
+    let Ok(index) = std::fs::read(git_dir.join("index")) else { return false };
+    let Some(end) = index.len().checked_sub(CHECKSUM).filter(|_| index.starts_with(b"DIRC")) else { return false };
+    let (content, checksum) = index.split_at(end);
+    // Git leaves it out with `index.skipHash`.
+    checksum == [0; CHECKSUM] || checksum == sha1_smol::Sha1::from(content).digest().bytes()
+}
+
 /// The commit of HEAD: detached as we leave it, or on a branch that somebody made there by hand.
 pub fn read_head(git_dir: &Path) -> Option<Oid> {
     let text = std::fs::read_to_string(git_dir.join("HEAD")).ok()?;

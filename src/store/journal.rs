@@ -21,10 +21,11 @@ pub struct Journal {
     pub to: String,
     /// Every slice of the checkout afterwards, and its pin.
     pub slices: BTreeMap<String, String>,
-    /// Files that become what `to` has, whatever they are: their content is in `stash`.
+    /// Files that become what `to` has, whatever they are: their content is in `stashes`.
     pub put_back: Vec<String>,
-    /// The stash entry that holds them.
-    pub stash: Option<String>,
+    /// The stash entries that hold them, one for each slice.
+    #[serde(default)]
+    pub stashes: Vec<String>,
     /// Pending changes that stay as they are.
     pub kept: Vec<Change>,
     /// A tag that is recorded: its name, what it points to, and the commit that leads to.

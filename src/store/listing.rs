@@ -70,6 +70,12 @@ pub fn list_each(
     Ok(walks.into_iter().map(Walk::finish).collect())
 }
 
+/// Lists a slice of one tree; `None` when a tree is not in the object database.
+pub fn list(objects: &mut Objects, root: &Oid, slice: &RepoPath, limits: &Limits) -> Result<Option<Listing>> {
+    let mut listed = list_each(objects, &mut Census::default(), &[(root.clone(), slice)], limits)?;
+    listed.pop().unwrap_or(Ok(None))
+}
+
 /// A slice that is being listed.
 struct Walk<'a> {
     /// What is left of the way down to the slice.

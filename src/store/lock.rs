@@ -151,8 +151,12 @@ pub fn remove_stale_git_locks(git_dir: &Path) -> Result<()> {
         "packed-refs.lock",
         "config.worktree.lock",
     ];
-    let present =
-        || -> Vec<PathBuf> { names.iter().map(|name| git_dir.join(name)).filter(|path| path.exists()).collect() };
+    let present = || {
+        let mut found: Vec<PathBuf> =
+            names.iter().map(|name| git_dir.join(name)).filter(|path| path.exists()).collect();
+        find_locks(&git_dir.join("refs"), &mut found);
+        found
+    };
     let started = Instant::now();
     while !present().is_empty() {
         if started.elapsed() > Duration::from_secs(1) {
@@ -163,6 +167,17 @@ pub fn remove_stale_git_locks(git_dir: &Path) -> Result<()> {
         sleep(Duration::from_millis(20))?;
     }
     Ok(())
+}
+
+/// Git locks each ref that it writes by a file beside it.
+fn find_locks(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => find_locks(&entry.path(), found),
+            Ok(_) if entry.file_name().as_encoded_bytes().ends_with(b".lock") => found.push(entry.path()),
+            _ => {}
+        }
+    }
 }
 
 /// Removes packs that a killed download left unfinished in a store. Call it under the store's lock; a download that
@@ -200,6 +215,18 @@ mod tests {
         assert!(refused.message.contains("`assets restore a`"), "{}", refused.message);
         drop(first);
         Lock::take(&path, &patience("assets restore b", 0), &silent()).unwrap();
+    }
+
+    #[test]
+    fn locks_of_a_killed_git_go() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("refs/tags/py")).unwrap();
+        let write = |name: &str| std::fs::write(dir.path().join(name), "").unwrap();
+        ["index", "index.lock", "refs/tags/py/a", "refs/tags/py/a.lock", "refs/heads.lock"].into_iter().for_each(write);
+        remove_stale_git_locks(dir.path()).unwrap();
+        let is_there = |name: &&str| dir.path().join(name).exists();
+        let left = ["index", "index.lock", "refs/tags/py/a", "refs/tags/py/a.lock", "refs/heads.lock"];
+        assert_eq!(left.iter().copied().filter(is_there).collect::<Vec<_>>(), ["index", "refs/tags/py/a"]);
     }
 
     #[cfg(unix)]

@@ -12,6 +12,7 @@ pub mod known;
 pub mod lane;
 pub mod listing;
 pub mod lock;
+mod pack;
 mod parts;
 pub mod paths;
 pub mod tracked;
@@ -29,7 +30,7 @@ use crate::names::{Oid, RemoteUrl, RepoPath};
 use crate::settings::Limits;
 use census::Census;
 use listing::Listing;
-use lock::Patience;
+use lock::{Lock, Patience};
 pub use work::Answers;
 use work::{Tips, Work};
 
@@ -147,6 +148,7 @@ impl Store {
             census: Census::default(),
             tips: Tips::new(),
         };
+        self.mend()?;
         match work.run() {
             Err(error) if error.kind == Kind::Failed && self.exists() && self.is_damaged() => {
                 self.set_aside()?;
@@ -202,6 +204,20 @@ impl Store {
             Err(_) if self.exists() => Ok(false),
             Err(e) => Err(e).at("create", &self.dir),
         }
+    }
+
+    /// Sets the store aside when a pack of it is not whole: everything that git does here would complain of it. What is
+    /// needed is downloaded again.
+    pub fn mend(&self) -> Result<()> {
+        if !pack::has_broken(&self.objects_dir()) {
+            return Ok(());
+        }
+        let _lock = Lock::take(&lock_file(&self.dir), &self.access.patience, self.repo.git.report())?;
+        if pack::has_broken(&self.objects_dir()) {
+            self.set_aside()?;
+            self.repo.git.report().note("the object store was damaged and is downloaded again");
+        }
+        Ok(())
     }
 
     /// Whether git cannot read it as a repository, or finds a pack broken.
@@ -281,6 +297,17 @@ impl Store {
             return Err(self.remote_error(output, "reach"));
         }
         let refs: HashMap<String, Oid> = parse::remote_refs(&output.stdout).into_iter().collect();
+        if refs.is_empty() && pack::are_in(&self.objects_dir()) {
+            // It was not empty when these came.
+            return Err(Error::new(
+                Kind::Transient,
+                format!("what answers at the address of assets repo `{}` is not git", self.name),
+            )
+            .cause(
+                "`git ls-remote` succeeded without listing a single ref; a network that wants a login first does that",
+            )
+            .hint(format!("check with `git ls-remote {}`, then run the same command again", self.url)));
+        }
         if refs.is_empty() {
             return Err(Error::failed(format!(
                 "assets repo `{}` is empty, or what answers at its address is not git",

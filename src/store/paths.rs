@@ -34,7 +34,7 @@ pub fn component_problem(name: &str) -> Option<&'static str> {
     if RESERVED.iter().any(|reserved| stem.eq_ignore_ascii_case(reserved)) {
         return Some("which is the name of a device on Windows");
     }
-    let git_short_name = name.len() > 4 && name[..name.len().min(4)].eq_ignore_ascii_case("git~");
+    let git_short_name = name.len() > 4 && name.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("git~"));
     if name.eq_ignore_ascii_case(".git") || git_short_name {
         return Some("which is a name that git keeps for itself");
     }
@@ -177,6 +177,8 @@ mod tests {
             "git~",
             "digit~1",
             "é.json",
+            "café",
+            "日本語.json",
             "a b",
         ] {
             assert!(component_problem(good).is_none(), "{good:?}");

@@ -285,10 +285,11 @@ impl Work<'_> {
     fn fetch_parts(&mut self, objects: &mut Objects, parts: Vec<Part>, asked: Asked) -> Result<Vec<(usize, Lacking)>> {
         let store = self.store;
         let (sender, fetched) = mpsc::channel();
+        let lanes = LANES.min(parts.len());
         let (queue, merging) = (Mutex::new(VecDeque::from(parts)), Merging::default());
         let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         std::thread::scope(|scope| {
-            for lane in 0..LANES {
+            for lane in 0..lanes {
                 let (sender, next, merging) = (sender.clone(), &next, &merging);
                 scope.spawn(move || {
                     while let Some(part) = next() {

@@ -199,7 +199,7 @@ fn json_of_every_command() {
         results,
         json!([{
             "manifest": manifest, "state": "pushed", "root": root, "commit": pushed, "before": first, "pin": pushed,
-            "pushed_to": "refs/heads/auto/a", "files_of_others": 0, "files": change
+            "pushed_to": "refs/heads/auto/a", "files_of_others": 0, "files": change, "secret_check": "switched-off"
         }])
     );
     let results = document(&code, ["config", "locate", "sdk/a"], "config locate", 0);

@@ -4,6 +4,7 @@
 mod bad_input;
 mod bad_manifest;
 mod cli;
+mod deletions;
 mod fleet;
 mod fleet_interrupted;
 mod fleet_selection;
@@ -18,6 +19,7 @@ mod pushing;
 mod restore;
 mod restore_heals;
 mod restore_options;
+mod secrets;
 mod shims;
 mod stash;
 mod status;

@@ -67,7 +67,7 @@ fn not_found() {
 
 #[test]
 fn captive_portal() {
-    fails_whole(Fault::CaptivePortal, [5, 1], &["assets repo `http://127.0.0.1:"]);
+    fails_whole(Fault::CaptivePortal, [5, 5], &["assets repo `http://127.0.0.1:"]);
 }
 
 #[test]

@@ -15,7 +15,8 @@ fn a_new_branch_starts_from_the_fallback_branch() {
             run.stderr,
             format!(
                 "pushed 3 files (1 new, 1 modified, 1 deleted) of `sdk/a/assets.json` to `auto/a`\n\
-                 `sdk/a/assets.json` now pins `{pin}`: commit it\n"
+                 `sdk/a/assets.json` now pins `{pin}`: commit it\n\
+                 not checked for secrets: `ASSETS_SECRET_SCANNER` is `none`\n"
             )
         );
         assert_eq!(stage.repo.rev(BRANCH), Some(pin.clone()));
@@ -364,7 +365,25 @@ fn as_json() {
                     {"path": "recordings/sdk/a/one.json", "kind": "modified"},
                     {"path": "recordings/sdk/a/two.json", "kind": "deleted"},
                 ],
+                "secret_check": "switched-off",
             }],
         })
     );
+}
+
+/// Git would send a file as its difference to another version that the remote has, if it were here.
+#[test]
+fn a_newer_version_that_is_known_without_its_content_is_not_needed() {
+    with_every_git(|world| {
+        let stage = Stage::unrestored(world);
+        stage.repo.git(["branch", "auto/a", &stage.base]).ok();
+        let newer = stage.repo.commit("main", &[("recordings/sdk/a/one.json", "newer\n")]);
+        stage.code.branch_manifest("sdk/a", &stage.url(), &stage.base);
+        stage.code.branch_manifest("sdk/b", &stage.url(), &newer);
+        stage.code.assets(["restore", "--all"]).ok();
+        stage.record(&[("one.json", "mine\n")]);
+        stage.push().ok();
+        assert_eq!(stage.repo.file(BRANCH, "recordings/sdk/a/one.json").as_deref(), Some("mine\n"));
+        stage.is_settled();
+    });
 }

@@ -190,15 +190,21 @@ fn a_network_that_stays_away_after_the_push_is_no_loss() {
 /// Pushes, and kills `assets` when the remote has taken the commit.
 #[cfg(unix)]
 pub fn push_and_die(stage: &Stage) {
+    die_at(stage, "post-receive");
+}
+
+/// Pushes, and kills `assets` when the remote comes to a hook; the hook fails, which only a later one does not mind.
+#[cfg(unix)]
+fn die_at(stage: &Stage, hook: &str) {
     let pid = stage.world.root().join("pid");
     let _ = std::fs::remove_file(&pid);
-    let script = format!("while [ ! -s {0} ]; do sleep 0.01; done; kill -9 $(cat {0})", pid.display());
-    remote_hook(&stage.repo, "post-receive", &script);
+    let script = format!("while [ ! -s {0} ]; do sleep 0.01; done; kill -9 $(cat {0}); exit 1", pid.display());
+    remote_hook(&stage.repo, hook, &script);
     let child = stage.code.command(&[], ["push", "sdk/a"]).spawn().unwrap();
     std::fs::write(pid.with_extension("new"), child.id().to_string()).unwrap();
     std::fs::rename(pid.with_extension("new"), &pid).unwrap();
     assert_eq!(finish(child).code, None, "it was killed");
-    std::fs::remove_file(stage.repo.path.join("hooks/post-receive")).unwrap();
+    std::fs::remove_file(stage.repo.path.join("hooks").join(hook)).unwrap();
 }
 
 #[cfg(unix)]
@@ -251,6 +257,26 @@ fn killed_and_more_was_recorded_in_between() {
         assert_eq!(file("one").as_deref(), Some("mine again\n"));
         assert_eq!(file("two").as_deref(), Some("also\n"));
         assert_eq!(file("new"), None);
+        stage.is_settled();
+    });
+}
+
+#[cfg(unix)]
+#[test]
+fn killed_twice_with_other_content_each_time() {
+    with_every_git(|world| {
+        let stage = Stage::branch(world);
+        stage.record(&[("one.json", "first\n")]);
+        push_and_die(&stage);
+        let sent = commits(&stage);
+        // The second one dies before the remote has it.
+        stage.record(&[("one.json", "second\n")]);
+        die_at(&stage, "pre-receive");
+        assert_eq!(commits(&stage), sent);
+        stage.record(&[("one.json", "third\n")]);
+        stage.push().ok();
+        assert_eq!(commits(&stage), [stage.sha(), sent[0].clone()]);
+        assert_eq!(stage.repo.file(BRANCH, "recordings/sdk/a/one.json").as_deref(), Some("third\n"));
         stage.is_settled();
     });
 }

@@ -240,6 +240,32 @@ fn a_deleted_store_stops_nobody() {
 }
 
 #[test]
+fn stash_entries_outlive_the_store() {
+    with_every_git(|world| {
+        let s = Scene::restored(world);
+        // Made on a composite, and on a pin that is not shown any more.
+        write(&s.checkout().join("recordings/sdk/a/1.json"), "mine");
+        s.code.assets(["reset", "-y", "sdk/a"]).ok();
+        for folder in ["sdk/a", "sdk/b"] {
+            s.code.branch_manifest(folder, &s.url, &s.new);
+        }
+        s.restore();
+        write(&s.checkout().join("recordings/sdk/b/b.json"), "mine");
+        s.code.assets(["reset", "-y", "sdk/b"]).ok();
+        for package in ["sdk/a", "sdk/b"] {
+            std::fs::remove_dir_all(world.root().join("cache")).unwrap();
+            let listed = s.code.assets(["stash", "list", package]).ok().stdout;
+            assert!(listed.ends_with("dropped by reset: 1 file\n"), "{listed}");
+            std::fs::remove_dir_all(world.root().join("cache")).unwrap();
+            // The new pin has another content of the same file.
+            s.code.assets(["stash", "pop", "--ours", package]).ok();
+        }
+        assert_eq!(s.slice()["1.json"], b"mine");
+        assert_eq!(std::fs::read(s.checkout().join("recordings/sdk/b/b.json")).unwrap(), b"mine");
+    });
+}
+
+#[test]
 fn files_that_only_look_changed_are_no_changes() {
     with_every_git(|world| {
         let s = Scene::restored(world);
@@ -304,6 +330,52 @@ fn a_killed_restore_is_completed_by_the_next() {
 }
 
 #[test]
+fn an_index_that_was_cut_short_is_made_anew() {
+    with_every_git(|world| {
+        let s = Scene::restored(world);
+        write(&s.checkout().join("recordings/sdk/a/1.json"), "mine");
+        let index = s.checkout().join(".git/index");
+        let whole = std::fs::read(&index).unwrap();
+        // At a third git calls it corrupt; without its last entry it takes the files for deleted.
+        for length in [whole.len() / 3, whole.len() - 1] {
+            std::fs::write(&index, &whole[..length]).unwrap();
+            let dry = s.code.assets(["push", "--dry-run", "sdk/a"]).ok();
+            assert_eq!(dry.stdout, "M recordings/sdk/a/1.json\n", "{length} of {}", whole.len());
+        }
+        std::fs::write(&index, &whole[..whole.len() / 3]).unwrap();
+        s.code.assets(["reset", "-y", "sdk/a"]).ok();
+        std::fs::write(&index, &whole[..whole.len() / 3]).unwrap();
+        s.code.assets(["stash", "pop", "sdk/a"]).ok();
+        assert_eq!(s.slice()["1.json"], b"mine");
+    });
+}
+
+#[test]
+fn packs_that_were_cut_short_are_downloaded_again() {
+    with_every_git(|world| {
+        let s = Scene::restored(world);
+        let files = s.slice();
+        let packs = |of: &str| -> Vec<PathBuf> {
+            let cache = world.root().join("cache");
+            let names = snapshot(&cache).into_keys().filter(|name| name.ends_with(of) && !name.contains(".broken-"));
+            names.map(|name| cache.join(name)).collect()
+        };
+        for (of, part) in [(".pack", 0), (".pack", 2), (".idx", 2)] {
+            write(&s.checkout().join("recordings/sdk/a/1.json"), "mine");
+            assert!(!packs(of).is_empty());
+            for pack in packs(of) {
+                let bytes = std::fs::read(&pack).unwrap();
+                std::fs::remove_file(&pack).unwrap();
+                std::fs::write(&pack, &bytes[..bytes.len().checked_div(part).unwrap_or(0)]).unwrap();
+            }
+            s.code.assets(["reset", "-y", "sdk/a"]).ok().says("the object store was damaged and is downloaded again");
+            assert_eq!(s.slice(), files);
+            s.is_clean();
+        }
+    });
+}
+
+#[test]
 fn a_journal_without_sense_and_files_cut_short_heal() {
     with_every_git(|world| {
         let s = Scene::restored(world);
@@ -340,7 +412,9 @@ fn a_journal_without_sense_and_files_cut_short_heal() {
             assert_eq!(s.slice(), wanted);
             assert!(!checkout.join(".git/assets-journal").exists());
         }
-        for (name, content) in [("index", ""), ("HEAD", ""), ("HEAD.lock", "x")] {
+        for (name, content) in
+            [("index", ""), ("index", "DIRC, and rubbish from there"), ("HEAD", ""), ("HEAD.lock", "x")]
+        {
             write(&checkout.join(".git").join(name), content);
             s.code.branch_manifest("sdk/a", &s.url, &s.old);
             s.code.assets(["restore", "--stash", "sdk/a"]).ok();

@@ -181,11 +181,36 @@ fn a_pop_that_would_overwrite_is_refused() {
             .says("recordings/sdk/a/moves.json\n")
             .says("`assets stash pop --ours sdk/a`\n");
         assert_eq!((s.files(), s.status(), s.entries()), before);
-        pop(&["--ours"]).ok();
+        pop(&["--ours"]).ok().says("put aside 1 file that had changed since; `assets stash list` shows it\n");
         let files = s.files();
         assert_eq!((files["edited.json"].as_slice(), files["moves.json"].as_slice()), (&b"edited"[..], &b"mine"[..]));
         assert!(!files.contains_key("deleted.json") && files.contains_key("fresh/new.json"));
-        assert!(s.entries().is_empty());
+        // What was there goes where the entry was.
+        assert_eq!(s.entries(), ["2 replaced by stash pop: 1 file"]);
+        pop(&["--ours"]).ok();
+        assert_eq!(s.files()["edited.json"], b"edited again");
+        assert_eq!(s.entries(), ["3 replaced by stash pop: 1 file"]);
+    });
+}
+
+#[test]
+fn an_interrupted_pop_over_other_changes_is_completed() {
+    with_every_git(|world| {
+        let s = scene(world, None);
+        s.edit();
+        s.code.assets(["reset", "-y", "sdk/a"]).ok();
+        write(&s.slice.join("edited.json"), "edited again");
+        let stash = |name: &str| s.code.only_checkout().join(".git/refs/assets/stash/recordings/sdk/a").join(name);
+        let entry = std::fs::read(stash("%0001")).unwrap();
+        s.code.assets(["stash", "pop", "--ours", "sdk/a"]).ok();
+        let done = (s.files(), s.entries());
+        // As it is when it is killed while it writes: one file is not there yet, another one in part.
+        write(&stash("%0001"), entry);
+        write(&s.slice.join("edited.json"), "edi");
+        std::fs::remove_file(s.slice.join("fresh/new.json")).unwrap();
+        s.code.assets(["stash", "pop", "sdk/a"]).ok();
+        assert_eq!((s.files(), s.entries()), done);
+        assert_eq!(done.0["edited.json"], b"edited");
     });
 }
 
@@ -207,7 +232,8 @@ fn entries_come_back_newest_first() {
         s.code.assets(["stash", "pop", "sdk/a"]).fails(3);
         s.code.assets(["stash", "pop", "--ours", "sdk/a"]).ok();
         assert_eq!(content(), "first");
-        s.code.assets(["stash", "pop", "sdk/a"]).fails(1);
+        s.code.assets(["stash", "pop", "--ours", "sdk/a"]).ok();
+        assert_eq!(content(), "second");
     });
 }
 

@@ -118,7 +118,7 @@ pub fn drop_slices(context: &Context, seen: &Seen) -> Result<bool> {
         to,
         slices,
         put_back: Vec::new(),
-        stash: None,
+        stashes: Vec::new(),
         kept: Vec::new(),
         tag: None,
     };

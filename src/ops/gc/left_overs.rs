@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::observe::World;
+use crate::ops::push::scanner::FILES;
 use crate::store::{known, stores_folder};
 
 /// How the names of directories begin that are being removed.
@@ -61,8 +62,8 @@ fn is_ours(path: &Path, name: &str) -> bool {
     let Ok(meta) = path.symlink_metadata() else { return false };
     let holds = |name: &str| path.join(name).exists();
     let is_empty = || std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
-    // A checkout, a store, or a pack and its index.
-    let built = || holds(".git") || holds("HEAD") || is_packs(path) || is_empty();
+    // A checkout, a store, what was looked at for secrets, or a pack and its index.
+    let built = || holds(".git") || holds("HEAD") || holds(FILES) || is_packs(path) || is_empty();
     (meta.is_file() && named(WRITTEN)) || (meta.is_dir() && named(BUILT) && built())
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Push, Pushed};
+use super::{First, Push, Pushed};
 use crate::error::{Error, Result};
 use crate::manifest::{Form, Manifest, Pin};
 use crate::names::{Oid, RepoPath};
@@ -20,6 +20,9 @@ pub struct Intent {
     pub to: String,
     /// Whether its parent is another commit than the base.
     pub rebased: bool,
+    /// What interrupted pushes of other content may have left on the branch, oldest first.
+    #[serde(default)]
+    pub earlier: Vec<String>,
 }
 
 impl Intent {
@@ -72,10 +75,17 @@ impl Push<'_> {
         file(&self.checkout.git_dir, &self.manifest.slice)
     }
 
-    pub(super) fn note(&self, tree: &Oid, commit: &Oid, to: &str, rebased: bool) -> Result<()> {
+    /// Notes that a commit is about to be sent, made of the changes in `tree`.
+    pub(super) fn note(&self, tree: &Oid, next: &First, to: &str) -> Result<()> {
         let text = |oid: &Oid| oid.to_string();
-        let intent =
-            Intent { base: text(&self.base), tree: text(tree), commit: text(commit), to: to.to_string(), rebased };
+        let intent = Intent {
+            base: text(&self.base),
+            tree: text(tree),
+            commit: text(&next.commit),
+            to: to.to_string(),
+            rebased: next.rebased,
+            earlier: next.earlier.iter().map(text).collect(),
+        };
         write_atomically(&self.intent_file(), &serde_json::to_vec(&intent).unwrap_or_default(), true)
     }
 

@@ -1,6 +1,9 @@
 //! `push`: send pending changes as a new commit, then move the pin in the manifest.
 
+mod deletions;
 pub mod intent;
+pub mod scanner;
+pub mod secrets;
 mod send;
 
 use std::collections::HashMap;
@@ -17,8 +20,10 @@ use crate::names::{Oid, RefName};
 use crate::store::checkout::Checkout;
 use crate::store::composite::{self, Grafts};
 use crate::store::listing::{self, Listing};
+use crate::store::lock::Lock;
 use crate::store::paths;
 use intent::Intent;
+use secrets::{Checked, Secrets};
 
 /// What a push is asked to do.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +34,8 @@ pub struct Request {
     pub prefer_mine: bool,
     /// Say what would be sent, and send nothing.
     pub dry_run: bool,
+    /// Send it even if it deletes most of the recordings.
+    pub allow_deletions: bool,
 }
 
 /// What a push did.
@@ -46,26 +53,19 @@ pub struct Pushed {
     pub files: Vec<Change>,
     /// How many files others had changed in between; they are here now too.
     pub others: usize,
+    /// How the files were looked at for secrets; none when nothing was sent.
+    pub checked: Option<Checked>,
 }
 
 /// Sends the pending changes of one manifest's slice.
-pub fn push(context: &Context, manifest: &Manifest, request: &Request) -> Result<Outcome<Pushed>> {
-    let checkout = context.checkout(manifest)?;
-    let not_restored = || {
-        Error::failed("it is not restored, so there is nothing to push")
-            .hint(format!("restore it first, then record into it: `assets restore{}`", manifest.argument))
-    };
-    if !checkout.exists() {
-        return Err(not_restored());
-    }
-    let _lock = checkout.lock()?;
-    enter_quickly(&checkout)?;
-    if !checkout.exists() {
-        return Err(not_restored());
-    }
-    let base = shown_pin(&checkout, manifest).ok_or_else(not_restored)?;
-    let push = Push { context, manifest, request, checkout, base };
-    push.run()
+pub fn push(
+    context: &Context,
+    manifest: &Manifest,
+    request: &Request,
+    secrets: &mut Secrets,
+) -> Result<Outcome<Pushed>> {
+    let (push, _lock) = Push::open(context, manifest, request)?;
+    push.run(secrets)
 }
 
 struct Push<'a> {
@@ -101,21 +101,45 @@ struct Sent {
 struct First {
     commit: Oid,
     rebased: bool,
-    /// What an interrupted push of other content may have left on the branch: ours, so no conflict with us.
-    earlier: Option<Oid>,
+    /// What interrupted pushes of other content may have left on the branch, oldest first: ours, so no conflict with us.
+    earlier: Vec<Oid>,
 }
 
-impl Push<'_> {
-    fn run(self) -> Result<Outcome<Pushed>> {
-        let intent = Intent::read(&self.checkout.git_dir, &self.manifest.slice);
-        let (files, staged) = match pending_and_staged(&self.checkout, &self.manifest.slice) {
+impl<'a> Push<'a> {
+    /// Enters the checkout, under its lock.
+    fn open(context: &'a Context, manifest: &'a Manifest, request: &'a Request) -> Result<(Push<'a>, Lock)> {
+        let checkout = context.checkout(manifest)?;
+        let not_restored = || {
+            Error::failed("it is not restored, so there is nothing to push")
+                .hint(format!("restore it first, then record into it: `assets restore{}`", manifest.argument))
+        };
+        if !checkout.exists() {
+            return Err(not_restored());
+        }
+        let lock = checkout.lock()?;
+        enter_quickly(&checkout)?;
+        if !checkout.exists() {
+            return Err(not_restored());
+        }
+        let base = shown_pin(&checkout, manifest).ok_or_else(not_restored)?;
+        Ok((Push { context, manifest, request, checkout, base }, lock))
+    }
+
+    /// The pending changes, and whether anything was staged by hand.
+    fn pending(&self) -> Result<(Vec<Change>, bool)> {
+        match pending_and_staged(&self.checkout, &self.manifest.slice) {
             Err(error) if error.kind == Kind::Failed => {
                 // Perhaps its objects are gone with a deleted store.
                 enter(&self.checkout)?;
-                pending_and_staged(&self.checkout, &self.manifest.slice)?
+                pending_and_staged(&self.checkout, &self.manifest.slice)
             }
-            files => files?,
-        };
+            files => files,
+        }
+    }
+
+    fn run(self, secrets: &mut Secrets) -> Result<Outcome<Pushed>> {
+        let intent = Intent::read(&self.checkout.git_dir, &self.manifest.slice);
+        let (files, staged) = self.pending()?;
         if files.is_empty() {
             return match intent {
                 Some(intent) if !self.request.dry_run => self.finish_earlier(intent),
@@ -135,10 +159,17 @@ impl Push<'_> {
                 Error::usage("a push needs the remote, and `--offline` forbids it").hint("run it without `--offline`")
             );
         }
+        if let Some(refusal) = self.check_deletions(&files)? {
+            return Ok(Outcome::Refused(refusal));
+        }
         let mine = self.mine(files, staged)?;
+        let checked = match self.check_secrets(&mine, secrets)? {
+            Outcome::Done(checked) => Some(checked),
+            Outcome::Refused(refusal) => return Ok(Outcome::Refused(refusal)),
+        };
         let first = self.first(intent, &mine)?;
         let to = self.target(&first.commit)?;
-        self.note(&mine.tree, &first.commit, &to, first.rebased)?;
+        self.note(&mine.tree, &first, &to)?;
         let sent = match &self.manifest.form {
             Form::Tag { .. } => self.send_tag(&first.commit, &to)?,
             Form::Branch { branch, fallback, .. } => match self.send_to_branch(&mine, first, &to, branch, fallback)? {
@@ -152,7 +183,7 @@ impl Push<'_> {
         self.show(&mine, &sent, &to)?;
         self.edit_manifest(&sent.commit, &to)?;
         self.forget()?;
-        Ok(Outcome::Done(Pushed { sent_to: Some(to), ..self.summary(&sent.commit, mine.files, sent.others) }))
+        Ok(Outcome::Done(Pushed { sent_to: Some(to), checked, ..self.summary(&sent.commit, mine.files, sent.others) }))
     }
 
     fn nothing(&self) -> Result<Outcome<Pushed>> {
@@ -168,6 +199,7 @@ impl Push<'_> {
             sent_to: None,
             files,
             others,
+            checked: None,
         }
     }
 
@@ -263,13 +295,19 @@ impl Push<'_> {
     /// The commit of an interrupted push when it had the same content, else a new one.
     fn first(&self, intent: Option<Intent>, mine: &Mine) -> Result<First> {
         let Some(intent) = intent.filter(|intent| intent.base == self.base.as_str()) else {
-            return Ok(First { commit: self.commit(&mine.tree, &self.base)?, rebased: false, earlier: None });
+            return Ok(First { commit: self.commit(&mine.tree, &self.base)?, rebased: false, earlier: Vec::new() });
         };
-        let earlier = Oid::parse(&intent.commit).map_err(|why| Error::failed(format!("the note of a push {why}")))?;
-        if intent.tree == mine.tree.as_str() {
-            return Ok(First { commit: earlier, rebased: intent.rebased, earlier: None });
+        let mut objects = self.writer().objects()?;
+        let mut earlier = Vec::new();
+        for name in intent.earlier.iter().chain([&intent.commit]) {
+            // One that is not here went with a deleted store. If the remote has it, it may be a conflict.
+            earlier.extend(objects.commit(name)?.map(|(commit, _)| commit));
         }
-        Ok(First { commit: self.commit(&mine.tree, &self.base)?, rebased: false, earlier: Some(earlier) })
+        if intent.tree == mine.tree.as_str() && earlier.last().is_some_and(|last| last.as_str() == intent.commit) {
+            let commit = earlier.pop().unwrap_or_else(|| self.base.clone());
+            return Ok(First { commit, rebased: intent.rebased, earlier });
+        }
+        Ok(First { commit: self.commit(&mine.tree, &self.base)?, rebased: false, earlier })
     }
 
     fn commit(&self, tree: &Oid, parent: &Oid) -> Result<Oid> {
@@ -332,7 +370,7 @@ impl Push<'_> {
             to,
             slices,
             put_back: Vec::new(),
-            stash: None,
+            stashes: Vec::new(),
             kept: Vec::new(),
             tag,
         };

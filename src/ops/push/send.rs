@@ -93,7 +93,8 @@ impl Push<'_> {
             if edits.is_empty() && expected.is_some() {
                 return Ok(Outcome::Done(sent));
             }
-            self.note(&mine.tree, &sent.commit, to, sent.rebased)?;
+            let next = First { commit: sent.commit.clone(), rebased: sent.rebased, earlier: first.earlier.clone() };
+            self.note(&mine.tree, &next, to)?;
             match self.send(&sent.commit, to, expected)? {
                 Attempt::Arrived => return Ok(Outcome::Done(sent)),
                 Attempt::Moved(output) => last = Some(output),
@@ -110,13 +111,19 @@ impl Push<'_> {
     /// What both sides started from: what an interrupted push had sent, when the branch still has all of it, else the pin.
     /// There is no history here to ask, so each of its files counts.
     fn common_base<'f>(&'f self, first: &'f First, tip: &Oid) -> Result<&'f Oid> {
-        let Some(earlier) = &first.earlier else { return Ok(&self.base) };
+        if first.earlier.is_empty() {
+            return Ok(&self.base);
+        }
         let slice = Some(&self.manifest.slice);
-        let sent = self.writer().diff_tree(&self.base, earlier, slice)?;
         let theirs = self.writer().diff_tree(&self.base, tip, slice)?;
         let theirs: HashMap<&str, &TreeChange> = theirs.iter().map(|change| (change.path.as_str(), change)).collect();
-        let all_there = sent.iter().all(|change| theirs.get(change.path.as_str()) == Some(&change));
-        Ok(if all_there { earlier } else { &self.base })
+        for earlier in first.earlier.iter().rev() {
+            let sent = self.writer().diff_tree(&self.base, earlier, slice)?;
+            if sent.iter().all(|change| theirs.get(change.path.as_str()) == Some(&change)) {
+                return Ok(earlier);
+            }
+        }
+        Ok(&self.base)
     }
 
     /// A commit on `tip` with the merged change, made through an index file of its own.
@@ -136,13 +143,16 @@ impl Push<'_> {
     /// Pushes one commit. After any failure the remote is asked what it has: the answer may have been lost.
     fn send(&self, commit: &Oid, to: &str, expected: Option<&Oid>) -> Result<Attempt> {
         let store = &self.checkout.store;
-        let repo = self.writer();
+        // In a checkout, which has a promisor remote, git would fetch each file that it takes for a good base of what it
+        // sends: another version that the remote has, in any commit that is known here. In the store it does without.
+        let repo = store.with_objects_of(&[self.checkout.git_dir.join("objects")]);
+        let shallow = self.checkout.git_dir.join("shallow");
         let mut tries = 1;
         loop {
             // Another process may have fetched commits whose history is not here.
             self.checkout.borrow_from_store()?;
             repo.git.report().phase(&format!("pushing to `{}`", store.name()));
-            let (answer, output) = repo.push(store.url(), commit, to, expected)?;
+            let (answer, output) = repo.push(store.url(), commit, to, expected, &shallow)?;
             match answer {
                 PushAnswer::Taken | PushAnswer::UpToDate if output.succeeded() => return Ok(Attempt::Arrived),
                 // Its own words decide, not what a hook may have printed.

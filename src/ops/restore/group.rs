@@ -9,7 +9,7 @@ use crate::git::objects::Objects;
 use crate::git::parse::Change;
 use crate::manifest::{Form, Manifest, Pin};
 use crate::names::{Oid, RepoPath};
-use crate::ops::apply::{self, Transition};
+use crate::ops::apply::{self, Building, Transition};
 use crate::ops::enter::{enter, head_for, pending_of_each, shown_pin};
 use crate::ops::plan::{OnPending, Seen, Step};
 use crate::ops::{Context, Outcome, breadcrumb, join, stash};
@@ -261,6 +261,7 @@ impl<'a> Group<'a> {
             root: join(&self.checkout.dir, manifest.prefix.as_str()),
             changed: !target.steps.is_empty(),
             empty: ready.listing.tree.is_none(),
+            bare: false,
             put_aside: if target.steps.contains(&Step::SetAside) { target.pending } else { Vec::new() },
             before: target.before,
             commit: Some(ready.commit),
@@ -276,15 +277,19 @@ impl<'a> Group<'a> {
             slices.insert(self.manifests[target.arrived.index].slice.clone(), target.arrived.ready.commit.clone());
         }
         let mut put_back = Vec::new();
-        let mut stashed = None;
+        let mut stashes = Vec::new();
         for target in targets.iter().filter(|target| target.steps.contains(&Step::SetAside)) {
             let reason = match self.policy {
                 Policy::Restore(OnPending::Discard) => "dropped by restore",
                 Policy::Restore(_) => "put aside by restore",
                 Policy::Reset { .. } => "dropped by reset",
             };
-            stashed =
-                Some(stash::create(checkout, &self.manifests[target.arrived.index].slice, &target.pending, reason)?);
+            stashes.push(stash::create(
+                checkout,
+                &self.manifests[target.arrived.index].slice,
+                &target.pending,
+                reason,
+            )?);
             put_back.extend(target.pending.iter().map(|change| change.path.clone()));
         }
         let head = checkout.head().filter(|_| exists);
@@ -294,14 +299,16 @@ impl<'a> Group<'a> {
             let note = format!("`{}` was committed there by hand and is kept as `{kept}`", moved.short());
             checkout.repo.git.report().note(&note);
         }
-        let to = self.head_for(objects.as_mut(), &slices, targets, head.as_ref())?;
+        let building = if exists { None } else { Some(Building::begin(checkout)?) };
+        let place = building.as_ref().map_or(checkout, |building| &building.checkout);
+        let to = self.head_for(place, objects.as_mut(), &slices, targets, head.as_ref())?;
         let transition = Transition {
             operation: if matches!(self.policy, Policy::Reset { .. }) { "reset" } else { "restore" },
             from: head.clone().unwrap_or_else(|| to.clone()),
             to,
             slices,
             put_back,
-            stash: stashed,
+            stashes,
             kept: targets
                 .iter()
                 .filter(|target| !target.steps.contains(&Step::SetAside))
@@ -313,8 +320,8 @@ impl<'a> Group<'a> {
             .iter()
             .map(|target| (&self.manifests[target.arrived.index].slice, &target.arrived.ready.listing))
             .collect();
-        if !exists {
-            return apply::build(checkout, &transition, &listings);
+        if let Some(building) = building {
+            return apply::build(checkout, building, &transition, &listings);
         }
         let same = transition.put_back.is_empty() && head.as_ref() == Some(&transition.to);
         if same && transition.slices.keys().eq(checkout.slices().keys()) {
@@ -325,9 +332,10 @@ impl<'a> Group<'a> {
         apply::change(checkout, &transition, &listings)
     }
 
-    /// The commit to show. The tag form shows the tag's commit itself, where other tools look for it.
+    /// The commit to show, made in `place` if need be. The tag form shows the tag's commit itself, where other tools look for it.
     fn head_for(
         &self,
+        place: &Checkout,
         objects: Option<&mut Objects>,
         slices: &Slices,
         targets: &[&Target],
@@ -337,7 +345,7 @@ impl<'a> Group<'a> {
         if matches!(manifest.form, Form::Tag { .. }) || (current.is_none() && slices.len() == 1) {
             return Ok(targets[0].arrived.ready.commit.clone());
         }
-        head_for(&self.checkout, objects, slices, current)
+        head_for(place, objects, slices, current)
     }
 
     fn tag(&self, target: &Target) -> Option<(String, String, String)> {

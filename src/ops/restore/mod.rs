@@ -38,6 +38,8 @@ pub struct Restored {
     pub put_aside: Vec<Change>,
     /// Whether the assets repo does not have the slice yet.
     pub empty: bool,
+    /// Whether it was at its pin with no file on disk: the slice is new, or all of its files were deleted.
+    pub bare: bool,
     /// What was done to get there; nothing when it was there already.
     pub cost: Cost,
 }
@@ -101,6 +103,7 @@ pub fn shown_already(context: &Context, manifest: &Manifest) -> Result<Option<Re
         changed: false,
         put_aside: Vec::new(),
         empty: false,
+        bare: holds_no_file(&join(&dir, manifest.slice.as_str())),
         cost: Cost::default(),
     }))
 }
@@ -118,6 +121,14 @@ fn make_slice_folder(dir: &Path, slice: &RepoPath) -> Result<()> {
         }
     }
     std::fs::create_dir_all(&folder).at("create", &folder)
+}
+
+/// Whether there is nothing but folders. Stops at the first file, which is all that it costs when there are any.
+fn holds_no_file(folder: &Path) -> bool {
+    let Ok(mut entries) = std::fs::read_dir(folder) else { return false };
+    entries.all(|entry| {
+        entry.is_ok_and(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()) && holds_no_file(&entry.path()))
+    })
 }
 
 /// The plan for one slice under a policy.

@@ -42,6 +42,8 @@ impl Trap<'_> {
         let mut command = Command::new("sh");
         command.args(["-c", &format!("ulimit -v {MEMORY}; exec '{ASSETS}' restore sdk/a")]);
         command.current_dir(&self.code.path).env_clear().envs(self.code.env().iter().cloned());
+        // Else each thread reserves, without using it, more than all of them need.
+        command.env("MALLOC_ARENA_MAX", "1");
         command.stdin(std::process::Stdio::null());
         command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
         let run = finish(command.spawn().unwrap());

@@ -40,6 +40,15 @@ impl Fleet {
         self.repo.rev(reference).expect("it was imported")
     }
 
+    /// The id of one of a package's recordings.
+    pub fn blob(&self, n: usize, version: u32) -> String {
+        let text = recordings(n, version).into_values().next().unwrap();
+        let file = self.repo.path.with_extension("blob");
+        std::fs::write(&file, text).unwrap();
+        let hash = [std::ffi::OsStr::new("hash-object"), "--no-filters".as_ref(), "--".as_ref(), file.as_os_str()];
+        run(&self.repo.path, &self.repo.env, "git", hash).ok().stdout.trim().to_string()
+    }
+
     pub fn pin_commit(&self, n: usize, pin: &str) {
         self.code.branch_manifest(&folder(n), &self.url, pin);
     }
