@@ -1,5 +1,6 @@
 //! The command line: arguments, and turning what the operations return into output and an exit code.
 
+mod checkout;
 mod config;
 mod diff;
 mod gc;
@@ -104,6 +105,8 @@ enum Command {
     Init(init::InitArgs),
     /// Show which recordings are restored, at which commit, and what is pending
     Status(status::StatusArgs),
+    /// Show recordings at another commit, tag or branch than the assets.json pins
+    Checkout(checkout::CheckoutArgs),
     /// Show the changes of recordings that no push has sent
     Diff(diff::DiffArgs),
     /// Drop local changes of recordings and show the pin again
@@ -203,6 +206,7 @@ impl Command {
             Command::Push(_) => "push",
             Command::Init(_) => "init",
             Command::Status(_) => "status",
+            Command::Checkout(_) => "checkout",
             Command::Diff(_) => "diff",
             Command::Reset(_) => "reset",
             Command::Stash(args) => args.name(),
@@ -217,6 +221,7 @@ impl Command {
             Command::Push(args) => push::run(context, ui, args),
             Command::Init(args) => init::run(context, ui, args),
             Command::Status(args) => status::run(context, ui, args),
+            Command::Checkout(args) => checkout::run(context, ui, args),
             Command::Diff(args) => diff::run(context, ui, args),
             Command::Reset(args) => reset::run(context, ui, args),
             Command::Stash(args) => stash::run(context, ui, args),

@@ -76,7 +76,12 @@ pub fn run(context: &Context, ui: &Ui, args: &RestoreArgs) -> Result<Report> {
     let bare: Vec<Manifest> = bare.collect();
     for (manifest, answer) in manifests.iter().zip(answers) {
         let answer = match answer {
-            Ok(Outcome::Refused(Refusal::MustAsk { pending })) => ask(context, ui, manifest, &pending),
+            Ok(Outcome::Refused(Refusal::MustAsk { pending })) => {
+                let what = manifests::changes(pending.len());
+                let title =
+                    format!("`{}` pins another commit now, and {what} of its recordings would be lost:", manifest.path);
+                ask(context, ui, manifest, &pending, &title)
+            }
             answer => answer,
         };
         show(ui, &mut report, manifest, answer, policy == OnPending::Discard, summary.names_each());
@@ -194,16 +199,17 @@ pub fn show(
 }
 
 /// Asks what to do with pending changes and does it.
-fn ask(context: &Context, ui: &Ui, manifest: &Manifest, pending: &[String]) -> Result<Outcome<Restored>> {
-    let title = format!(
-        "`{}` pins another commit now, and {} of its recordings would be lost:",
-        manifest.path,
-        manifests::changes(pending.len())
-    );
+pub fn ask(
+    context: &Context,
+    ui: &Ui,
+    manifest: &Manifest,
+    pending: &[String],
+    title: &str,
+) -> Result<Outcome<Restored>> {
     crate::interrupt::check()?;
-    ui.status(&manifests::list(&title, pending));
+    ui.status(&manifests::list(title, pending));
     loop {
-        let answers = ["put them aside and restore", "keep them and stop", "show the diff"];
+        let answers = ["put them aside and go on", "keep them and stop", "show the diff"];
         match ui.select("What should happen to them?", &answers)? {
             0 => {
                 let mut answers = restore(context, std::slice::from_ref(manifest), Policy::Restore(OnPending::Stash));

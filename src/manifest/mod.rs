@@ -35,6 +35,8 @@ pub struct Manifest {
     /// What it selects in the assets repo.
     pub slice: RepoPath,
     pub form: Form,
+    /// A commit to show instead of the pin, which stays as it is.
+    pub instead: Option<Oid>,
     /// What to name it by on a command line where the user stands: a space and a word for the shell, or nothing.
     pub argument: String,
     /// `AssetsRepoId`, if it is there.
@@ -130,6 +132,9 @@ impl Manifest {
     /// The commit it asks for.
     pub fn pin(&self) -> Pin {
         let main = || RefName::parse("main").into_iter().collect();
+        if let Some(commit) = &self.instead {
+            return Pin::Commit(commit.clone());
+        }
         match &self.form {
             Form::Branch { sha: Some(sha), .. } => Pin::Commit(sha.clone()),
             Form::Branch { branch, fallback, .. } => {
@@ -140,8 +145,26 @@ impl Manifest {
         }
     }
 
+    /// The same, showing another commit than it pins.
+    pub fn showing(&self, commit: Oid) -> Manifest {
+        Manifest { instead: Some(commit), ..self.clone() }
+    }
+
+    /// The same, showing another tag, which leads to this commit.
+    pub fn showing_tag(&self, tag: &RefName, commit: Oid) -> Manifest {
+        match &self.form {
+            Form::Branch { .. } => self.showing(commit),
+            Form::Tag { prefix, .. } => {
+                Manifest { form: Form::Tag { tag: Some(tag.clone()), prefix: prefix.clone() }, ..self.clone() }
+            }
+        }
+    }
+
     /// What to do when the assets repo does not have the pin.
     pub fn pin_advice(&self) -> String {
+        if self.instead.is_some() {
+            return String::new();
+        }
         let keys = match self.pin() {
             Pin::Commit(_) => "`SHA`",
             Pin::Tip { default: false, .. } => "`AssetsRepoBranch` and `AssetsRepoFallbackBranch`",
@@ -258,6 +281,7 @@ impl Place<'_> {
             assets_repo_text,
             prefix,
             form,
+            instead: None,
             argument: format!(" {}", shell_word(self.path)),
             id,
         })

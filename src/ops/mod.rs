@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod breadcrumb;
+pub mod checkout;
 pub mod diff;
 pub mod discover;
 pub mod enter;
@@ -26,7 +27,7 @@ use crate::manifest::{Form, Manifest, locate};
 use crate::names::printable;
 use crate::report::Report;
 use crate::settings::Environment;
-use crate::store::checkout::{self, Checkout};
+use crate::store::checkout::{self as checkouts, Checkout};
 use crate::store::known::{self, Known};
 use crate::store::lock::{Lock, Patience};
 use crate::store::tracked::{self, Tracked};
@@ -122,7 +123,7 @@ impl Context {
         let mut checkouts: BTreeMap<PathBuf, Vec<usize>> = BTreeMap::new();
         for index in indexes {
             match self.assets_folder(&manifests[index]) {
-                Ok(folder) => checkouts.entry(checkout::dir_of(&folder, &manifests[index])).or_default().push(index),
+                Ok(folder) => checkouts.entry(checkouts::dir_of(&folder, &manifests[index])).or_default().push(index),
                 Err(error) => refuse(index, error),
             }
         }
@@ -199,7 +200,7 @@ impl Context {
             Some(folder) => self.base.join(folder),
             None => {
                 let folder = code_repo.join(".assets");
-                checkout::check_folder(&folder)?;
+                checkouts::check_folder(&folder)?;
                 folder
             }
         };
@@ -246,7 +247,7 @@ impl Context {
 
     /// Where a test proxy starts for a manifest: the folder of its prefix in the checkout.
     pub fn recordings_root(&self, manifest: &Manifest) -> Result<PathBuf> {
-        let dir = checkout::dir_of(&self.assets_folder(manifest)?, manifest);
+        let dir = checkouts::dir_of(&self.assets_folder(manifest)?, manifest);
         Ok(join(&dir, manifest.prefix.as_str()))
     }
 
@@ -355,6 +356,7 @@ fn origin_of_code_repo(code_repo: &Path) -> String {
 /// The tag of a manifest as its breadcrumb has it; none for the branch form.
 fn tag_for_breadcrumb(manifest: &Manifest) -> Option<&str> {
     match &manifest.form {
+        Form::Tag { .. } if manifest.instead.is_some() => Some(""),
         Form::Tag { tag, .. } => Some(tag.as_ref().map_or("", |tag| tag.as_str())),
         Form::Branch { .. } => None,
     }

@@ -58,8 +58,14 @@ pub fn shown_at_pin(dir: &Path, manifest: &Manifest) -> Option<Oid> {
     if !real(dir) || !real(&git_dir) || journal::exists(&git_dir) {
         return None;
     }
+    let instead = manifest.instead.as_ref();
     match &manifest.form {
-        Form::Branch { sha: Some(sha), .. } => {
+        Form::Tag { .. } if instead.is_some() => {
+            instead.filter(|commit| **commit == head && git_dir.join("index").is_file()).cloned()
+        }
+        Form::Branch { sha, .. } => {
+            // Without a pin only the remote knows.
+            let sha = instead.or(sha.as_ref())?;
             let shown =
                 pin_of(&git_dir, &manifest.slice).as_ref() == Some(sha) && read_ref(&git_dir, SHOWN) == Some(head);
             shown.then(|| sha.clone())
@@ -71,8 +77,7 @@ pub fn shown_at_pin(dir: &Path, manifest: &Manifest) -> Option<Oid> {
                 (at_commit(commit) || at_commit(read_ref(&git_dir, &tag.tag_ref()))) && git_dir.join("index").is_file();
             shown.then_some(head)
         }
-        // Without a pin only the remote knows.
-        _ => None,
+        Form::Tag { .. } => None,
     }
 }
 

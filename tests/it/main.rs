@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod bad_manifest;
+mod checkout;
 mod cli;
 mod deletions;
 mod diff;
