@@ -38,6 +38,20 @@ pub fn load(context: &Context, ui: &Ui, paths: &PathArgs, report: &mut Report) -
     loaded.manifests
 }
 
+/// The files that a command line means, whether they can be read or not.
+pub fn files(context: &Context, paths: &PathArgs) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in paths.named() {
+        match paths.are_searched() {
+            true => files.extend(discovered(context, paths, &path)?),
+            false => files.push(locate::manifest_for(&context.base.join(&path))?),
+        }
+    }
+    files.sort();
+    files.dedup();
+    Ok(files)
+}
+
 /// As [`load`], of paths that each mean one manifest.
 pub fn load_named(context: &Context, ui: &Ui, paths: &[PathBuf], report: &mut Report) -> Vec<Manifest> {
     let mut loaded = Loaded::default();

@@ -11,6 +11,7 @@ mod preview;
 mod push;
 mod quick;
 mod reset;
+mod reset_manifest;
 mod restore;
 mod stash;
 mod status;

@@ -268,6 +268,12 @@ impl Repo {
         Ok(paths)
     }
 
+    /// `git cat-file blob` of a file of a commit, as `<revision>:<path>`; none when it has no such file.
+    pub fn blob_at(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        let output = self.call(["cat-file", "blob", name]).run()?;
+        Ok(output.succeeded().then_some(output.stdout))
+    }
+
     /// `git rev-parse --verify` of a revision, as a commit.
     pub fn rev_parse(&self, revision: &str) -> Result<Option<Oid>> {
         let output = self.call(["rev-parse", "--verify", "--quiet", "--end-of-options"]);

@@ -11,6 +11,7 @@ pub mod init;
 pub mod merge;
 pub mod plan;
 pub mod push;
+pub mod reset_manifest;
 pub mod restore;
 pub mod stash;
 pub mod status;

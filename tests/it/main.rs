@@ -20,6 +20,7 @@ mod push;
 mod push_races;
 mod push_refused;
 mod pushing;
+mod reset_manifest;
 mod restore;
 mod restore_heals;
 mod restore_options;
