@@ -15,6 +15,8 @@ pub mod lock;
 mod pack;
 mod parts;
 pub mod paths;
+pub mod tracked;
+mod trust;
 mod work;
 
 use std::collections::HashMap;

@@ -10,7 +10,7 @@ use super::plan::{self, OnPending, Refusal, Seen, Step};
 use super::{Context, Outcome, breadcrumb, join};
 use crate::error::{AtPath, Error, Result};
 use crate::git::parse::Change;
-use crate::manifest::{Manifest, Pin};
+use crate::manifest::Manifest;
 use crate::names::{Oid, RepoPath};
 use crate::store::checkout;
 
@@ -28,7 +28,7 @@ pub enum Policy {
 pub struct Restored {
     /// Where a test proxy starts.
     pub root: PathBuf,
-    /// The pin as a commit; none when nothing had to be looked up for a tag that is shown already.
+    /// The pin as a commit.
     pub commit: Option<Oid>,
     /// The pin before.
     pub before: Option<Oid>,
@@ -64,11 +64,11 @@ type Answer = Result<Outcome<Restored>>;
 pub fn restore(context: &Context, manifests: &[Manifest], policy: Policy) -> Vec<Answer> {
     let mut answers: Vec<Option<Answer>> = manifests.iter().map(|_| None).collect();
     let mut open = Vec::new();
-    for (index, manifest) in manifests.iter().enumerate() {
-        let shown = match policy {
-            Policy::Restore(_) => shown_already(context, manifest),
-            Policy::Reset { .. } => Ok(None),
-        };
+    let shown = context.each(manifests, |manifest| match policy {
+        Policy::Restore(_) => shown_already(context, manifest),
+        Policy::Reset { .. } => Ok(None),
+    });
+    for (index, shown) in shown.into_iter().enumerate() {
         match shown {
             Ok(Some(restored)) => answers[index] = Some(Ok(Outcome::Done(restored))),
             Err(error) => answers[index] = Some(Err(error)),
@@ -86,20 +86,14 @@ pub fn restore(context: &Context, manifests: &[Manifest], policy: Policy) -> Vec
 pub fn shown_already(context: &Context, manifest: &Manifest) -> Result<Option<Restored>> {
     let folder = context.assets_folder(manifest)?;
     let dir = checkout::dir_of(&folder, manifest);
-    if !checkout::is_at_pin(&dir, manifest) {
-        return Ok(None);
-    }
+    let Some(commit) = checkout::shown_at_pin(&dir, manifest) else { return Ok(None) };
     breadcrumb::write(&folder, manifest)?;
     make_slice_folder(&dir, &manifest.slice)?;
-    let commit = match manifest.pin() {
-        Pin::Commit(oid) => Some(oid),
-        _ => crate::store::git_dir::read_head(&dir.join(".git")),
-    };
     let root = join(&dir, manifest.prefix.as_str());
     Ok(Some(Restored {
         root,
-        before: commit.clone(),
-        commit,
+        before: Some(commit.clone()),
+        commit: Some(commit),
         changed: false,
         put_aside: Vec::new(),
         empty: false,
@@ -112,15 +106,18 @@ pub fn shown_already(context: &Context, manifest: &Manifest) -> Result<Option<Re
 /// way to it would lead tests to write elsewhere.
 fn make_slice_folder(dir: &Path, slice: &RepoPath) -> Result<()> {
     let mut folder = dir.to_path_buf();
+    let mut exists = false;
     for part in slice.parts() {
         folder.push(part);
-        if folder.symlink_metadata().is_ok_and(|meta| meta.is_symlink()) {
+        let meta = folder.symlink_metadata();
+        exists = meta.as_ref().is_ok_and(|meta| meta.is_dir());
+        if meta.is_ok_and(|meta| meta.is_symlink()) {
             return Err(Error::failed(format!("`{}` is a symbolic link", folder.display()))
                 .cause("recordings would be written to wherever it leads")
                 .hint("delete it, then run `assets restore` again"));
         }
     }
-    std::fs::create_dir_all(&folder).at("create", &folder)
+    if exists { Ok(()) } else { std::fs::create_dir_all(&folder).at("create", &folder) }
 }
 
 /// Whether there is nothing but folders. Stops at the first file, which is all that it costs when there are any.
