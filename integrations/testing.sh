@@ -19,6 +19,7 @@ failures=0
 # Tools that the real home holds.
 export CARGO_HOME=${CARGO_HOME:-$HOME/.cargo} RUSTUP_HOME=${RUSTUP_HOME:-$HOME/.rustup}
 export PIP_CACHE_DIR=${PIP_CACHE_DIR:-$HOME/.cache/pip} PIP_DISABLE_PIP_VERSION_CHECK=1
+export GOCACHE=${GOCACHE:-$HOME/.cache/go-build}
 mkdir -p "$lab/home" "$lab/bin" "$lab/tmp"
 export HOME=$lab/home TMPDIR=$lab/tmp ASSETS_CACHE_DIR=$lab/cache GIT_CONFIG_NOSYSTEM=1 NO_COLOR=1
 unset ASSETS_EXE PROXY_ASSETS_FOLDER TEST_PROXY_FOLDER GIT_TOKEN GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE
