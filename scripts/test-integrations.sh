@@ -8,17 +8,23 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 cargo build --release --quiet --locked
-ASSETS=$(cargo metadata --no-deps --locked --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release/assets
+target=$(cargo metadata --no-deps --locked --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+export ASSETS=$target/release/assets
 INTEGRATIONS_TEMP=$(mktemp -d)
+export INTEGRATIONS_TEMP
 trap 'rm -rf "$INTEGRATIONS_TEMP"' EXIT
-export ASSETS INTEGRATIONS_TEMP
 
 python3 -m venv "$INTEGRATIONS_TEMP/venv"
 "$INTEGRATIONS_TEMP/venv/bin/pip" install -q --disable-pip-version-check -r integrations/requirements.txt
 
-[ $# -gt 0 ] || set -- $(cd integrations && ls -d */test.sh | sed 's,/test.sh,,')
+if [ $# -eq 0 ]; then
+    tests=(integrations/*/test.sh)
+else
+    tests=("${@/#/integrations/}")
+    tests=("${tests[@]/%//test.sh}")
+fi
 failed=0
-for name in "$@"; do
-    "integrations/$name/test.sh" || failed=1
+for test in "${tests[@]}"; do
+    "$test" || failed=1
 done
 exit "$failed"
