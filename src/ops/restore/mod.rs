@@ -4,7 +4,7 @@ mod fleet;
 mod group;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::plan::{self, OnPending, Refusal, Seen, Step};
 use super::{Context, Outcome, breadcrumb, join};
@@ -97,7 +97,7 @@ pub fn shown_already(context: &Context, manifest: &Manifest) -> Result<Option<Re
         changed: false,
         put_aside: Vec::new(),
         empty: false,
-        bare: holds_no_file(&join(&dir, manifest.slice.as_str())),
+        bare: is_bare(&dir, &manifest.slice),
         cost: Cost::default(),
     }))
 }
@@ -120,12 +120,36 @@ fn make_slice_folder(dir: &Path, slice: &RepoPath) -> Result<()> {
     if exists { Ok(()) } else { std::fs::create_dir_all(&folder).at("create", &folder) }
 }
 
-/// Whether there is nothing but folders. Stops at the first file, which is all that it costs when there are any.
-fn holds_no_file(folder: &Path) -> bool {
+/// Whether there is no file in a slice.
+fn is_bare(dir: &Path, slice: &RepoPath) -> bool {
+    let index = dir.join(".git/index").metadata().and_then(|meta| meta.modified());
+    holds_no_file(&join(dir, slice.as_str()), index.ok())
+}
+
+/// Whether there is nothing but folders. Stops at the first file. To list a folder of many files takes longer than all
+/// else that is asked of a slice; one without folders in it, not changed since git wrote the index, has the files that
+/// git wrote.
+fn holds_no_file(folder: &Path, index: Option<SystemTime>) -> bool {
+    let Ok(meta) = folder.symlink_metadata() else { return false };
+    if has_no_folders(&meta) && meta.modified().ok().zip(index).is_some_and(|(changed, index)| changed <= index) {
+        return false;
+    }
     let Ok(mut entries) = std::fs::read_dir(folder) else { return false };
     entries.all(|entry| {
-        entry.is_ok_and(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()) && holds_no_file(&entry.path()))
+        entry
+            .is_ok_and(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()) && holds_no_file(&entry.path(), index))
     })
+}
+
+/// Each folder counts as a link to the one that it is in; where a file system counts otherwise, nothing is known.
+#[cfg(unix)]
+fn has_no_folders(folder: &std::fs::Metadata) -> bool {
+    std::os::unix::fs::MetadataExt::nlink(folder) == 2
+}
+
+#[cfg(not(unix))]
+fn has_no_folders(_folder: &std::fs::Metadata) -> bool {
+    false
 }
 
 /// The plan for one slice under a policy.
