@@ -26,6 +26,7 @@ mod restore_heals;
 mod restore_options;
 mod secrets;
 mod shims;
+mod shims_installed;
 mod stash;
 mod status;
 mod strangers;
