@@ -1,6 +1,7 @@
 //! The command line: arguments, and turning what the operations return into output and an exit code.
 
 mod config;
+mod doctor;
 mod gc;
 mod legacy;
 mod manifests;
@@ -106,10 +107,12 @@ enum Command {
     Config(config::ConfigArgs),
     /// Show what the cache and the assets folders hold, and remove what nobody uses
     Gc(gc::GcArgs),
+    /// Find out why something does not work: git, folders, network, access, what is on disk
+    Doctor(doctor::DoctorArgs),
 }
 
 /// Which manifests a command is about.
-#[derive(Args)]
+#[derive(Args, Clone)]
 struct PathArgs {
     /// An assets.json, or a directory at or below one [default: the current directory]
     #[arg(value_name = "PATH")]
@@ -195,6 +198,7 @@ impl Command {
             Command::Stash(args) => args.name(),
             Command::Config(args) => args.name(),
             Command::Gc(_) => "gc",
+            Command::Doctor(_) => "doctor",
         }
     }
 
@@ -207,6 +211,7 @@ impl Command {
             Command::Stash(args) => stash::run(context, ui, args),
             Command::Config(args) => config::run(context, ui, args),
             Command::Gc(args) => gc::run(context, ui, args),
+            Command::Doctor(args) => doctor::run(context, ui, args),
         }
     }
 }

@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod breadcrumb;
 pub mod discover;
+pub mod doctor;
 pub mod enter;
 pub mod gc;
 pub mod merge;

@@ -5,6 +5,7 @@ mod bad_input;
 mod bad_manifest;
 mod cli;
 mod deletions;
+mod doctor;
 mod fleet;
 mod fleet_interrupted;
 mod fleet_selection;
