@@ -3,6 +3,7 @@
 pub mod edit;
 pub mod locate;
 pub mod read;
+pub mod schema;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

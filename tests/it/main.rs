@@ -20,6 +20,7 @@ mod pushing;
 mod restore;
 mod restore_heals;
 mod restore_options;
+mod schema;
 mod secrets;
 mod shims;
 mod stash;
