@@ -82,7 +82,7 @@ pub fn run(context: &Context, ui: &Ui, args: &ConfigArgs) -> Result<Report> {
                 "config": filled_in,
             })),
             (false, true) => ui.data(&root),
-            (false, false) => ui.data(&serde_json::to_string_pretty(&filled_in).unwrap_or_default()),
+            (false, false) => ui.document(&serde_json::to_string_pretty(&filled_in).unwrap_or_default()),
         }
     }
     Ok(report)

@@ -15,9 +15,9 @@ use crate::units::count;
 
 #[derive(Args)]
 #[command(after_help = "\
-Without PATH it looks at the package you are in, else at all of the code repo. Nothing is changed: whether you may push is
-asked with `git push --dry-run`, and what is written to try out a folder is removed at once.
-Exits with 0 when there is no problem; warnings are none.
+Looks at the package you are in, else at all of the code repo, and changes
+nothing: whether you may push is asked with `git push --dry-run`, and what is
+written to try out a folder is removed at once. Warnings do not fail it.
 
 Examples:
   assets doctor            why does it not work here?

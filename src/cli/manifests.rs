@@ -18,13 +18,14 @@ pub fn load(context: &Context, ui: &Ui, paths: &PathArgs, report: &mut Report) -
     report.found = whole_repo;
     for path in paths.named() {
         if !whole_repo {
-            loaded.add(ui, report, &path.to_string_lossy(), context.manifest(&path));
+            loaded.add(ui, report, context.manifest(&path), || path.to_string_lossy().into_owned());
             continue;
         }
         match discovered(context, paths, &path) {
             Ok(files) => {
-                for file in files {
-                    loaded.add(ui, report, &name_in_code_repo(&file), context.found_manifest(&file));
+                let manifests = context.each(&files, |file| context.found_manifest(file));
+                for (file, manifest) in files.iter().zip(manifests) {
+                    loaded.add(ui, report, manifest, || name_in_code_repo(file));
                 }
             }
             Err(error) => report.fail(ui, &path.to_string_lossy(), &error),
@@ -46,11 +47,11 @@ struct Loaded {
 }
 
 impl Loaded {
-    fn add(&mut self, ui: &Ui, report: &mut Report, path: &str, manifest: Result<Manifest>) {
+    fn add(&mut self, ui: &Ui, report: &mut Report, manifest: Result<Manifest>, path: impl FnOnce() -> String) {
         match manifest {
             Ok(manifest) if self.files.insert(manifest.file.clone()) => self.manifests.push(manifest),
             Ok(_) => {}
-            Err(error) => report.fail(ui, path, &error),
+            Err(error) => report.fail(ui, &path(), &error),
         }
     }
 }

@@ -26,6 +26,7 @@ use serde_json::{Value, json};
 use crate::error::{Error, Kind, Result};
 use crate::interrupt;
 use crate::log::Log;
+use crate::names::printable;
 use crate::ops::Context;
 use crate::settings::Environment;
 use crate::ui::{Manners, Ui};
@@ -107,7 +108,7 @@ enum Command {
     Config(config::ConfigArgs),
     /// Show what the cache and the assets folders hold, and remove what nobody uses
     Gc(gc::GcArgs),
-    /// Find out why something does not work: git, folders, network, access, what is on disk
+    /// Find out why something does not work here, and what mends it
     Doctor(doctor::DoctorArgs),
 }
 
@@ -154,8 +155,11 @@ pub fn run(args: Vec<OsString>) -> u8 {
             return finish(&ui, "", Err(usage_error(&error)));
         }
         Err(error) => {
-            let _ = error.print();
-            return if error.use_stderr() { Kind::Usage.exit_code() } else { 0 };
+            let is_failure = error.use_stderr();
+            // It repeats what was typed, or what a shell found for it.
+            let plain = args.iter().map(|arg| printable(&arg.to_string_lossy()));
+            let _ = Cli::try_parse_from(plain).err().unwrap_or(error).print();
+            return if is_failure { Kind::Usage.exit_code() } else { 0 };
         }
     };
     let global = &cli.global;
@@ -288,7 +292,7 @@ fn finish(ui: &Ui, command: &str, result: Result<Report>) -> u8 {
         if let Some(error) = &error {
             document["error"] = error_json(error);
         }
-        ui.data(&document.to_string());
+        ui.document(&document.to_string());
     } else if let Some(error) = &error {
         ui.error(error);
     }

@@ -237,6 +237,12 @@ impl Repo {
         Ok(nul_separated(&call.run()?.checked()?))
     }
 
+    /// The tracked files below a folder, in whatever case it is written.
+    pub fn tracked_below(&self, folder: &str) -> Result<Vec<String>> {
+        let call = self.call(["ls-files", "-z", "--cached", "--"]).args([format!(":(top,icase,literal){folder}")]);
+        Ok(nul_separated(&call.env("GIT_LITERAL_PATHSPECS", "0").run()?.checked()?))
+    }
+
     /// The files whose work tree or index differs from a commit, and the untracked ones.
     pub fn changed_since(&self, commit: &Oid) -> Result<Vec<String>> {
         let diff = ["diff", "--name-only", "-z", "--no-renames", "--no-ext-diff", "--no-textconv", commit.as_str()];

@@ -61,12 +61,6 @@ impl Repo {
         self.call(["verify-pack", "--"]).args(indexes).run()
     }
 
-    /// The files below a folder of the work tree that git tracks.
-    pub fn tracked_below(&self, folder: &str) -> Result<Vec<String>> {
-        let call = self.call(["ls-files", "-z", "--cached", "--", folder]);
-        Ok(super::nul_separated(&call.run()?.checked()?))
-    }
-
     /// `git check-ignore`: whether a file of this name would be ignored.
     pub fn is_ignored(&self, path: &str) -> Result<bool> {
         // It knows no pathspecs, literal or not.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::Context;
 use crate::error::{Error, Result};
-use crate::git::{Place, Repo};
+use crate::git::Repo;
 use crate::manifest::{FILE_NAME, locate};
 use crate::names::Oid;
 
@@ -77,13 +77,7 @@ impl CodeRepo {
                 .cause("`--all` and `--changed` ask git for the manifests of a code repo")
                 .hint("go into the code repo, or name manifests: `assets restore <path>...`")
         })?;
-        let place = Place {
-            git_dir: root.join(".git"),
-            work_tree: Some(root.clone()),
-            also_objects: Vec::new(),
-            write_objects: None,
-        };
-        Ok(CodeRepo { repo: Repo { git: context.git()?.clone(), place }, root })
+        Ok(CodeRepo { repo: context.code_repo_git(&root)?, root })
     }
 
     /// The commit that this line of work began at.

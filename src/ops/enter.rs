@@ -80,9 +80,7 @@ fn mend_files(checkout: &Checkout) -> Result<bool> {
             }
         }
     }
-    if !checkout.has_our_config() {
-        checkout.adopt()?;
-    }
+    checkout.adopt()?;
     checkout.borrow_from_store()?;
     Ok(true)
 }

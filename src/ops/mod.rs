@@ -13,20 +13,22 @@ pub mod restore;
 pub mod stash;
 pub mod status;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::error::{Error, Kind, Result, shell_word};
-use crate::git::{self, Git, Identity, parse};
+use crate::git::{self, Git, Identity, Place, Repo, parse};
 use crate::manifest::{Form, Manifest, locate};
+use crate::names::printable;
 use crate::report::Report;
 use crate::settings::Environment;
 use crate::store::checkout::{self, Checkout};
 use crate::store::known::{self, Known};
 use crate::store::lock::{Lock, Patience};
+use crate::store::tracked::{self, Tracked};
 use crate::store::{self, Access, Store};
 use plan::Refusal;
 
@@ -55,6 +57,8 @@ pub struct Context {
     version: Mutex<Option<Version>>,
     /// The stores in use by this command, each with its lock if there is one.
     in_use: Mutex<HashMap<Known, Option<Lock>>>,
+    /// Assets folders of which the code repo tracks nothing.
+    untracked: Mutex<HashSet<PathBuf>>,
 }
 
 /// What is known about the version of a git that is not known to be good.
@@ -76,6 +80,7 @@ impl Context {
             git: OnceLock::new(),
             version: Mutex::new(None),
             in_use: Mutex::default(),
+            untracked: Mutex::default(),
         }
     }
 
@@ -83,6 +88,26 @@ impl Context {
     fn workers(&self, things: usize) -> usize {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         self.jobs.map_or_else(cores, usize::from).clamp(1, things.max(1))
+    }
+
+    /// What `work` answers for each of some things, which it has to look at on disk. With many of them, threads share them.
+    pub fn each<T: Sync, R: Send>(&self, things: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+        /// Fewer are not worth a thread.
+        const FEWEST: usize = 24;
+        let workers = self.workers(things.len() / FEWEST);
+        if workers == 1 {
+            return things.iter().map(work).collect();
+        }
+        let work = &work;
+        std::thread::scope(|scope| {
+            let parts = things.chunks(things.len().div_ceil(workers));
+            let threads: Vec<_> =
+                parts.map(|part| scope.spawn(move || part.iter().map(work).collect::<Vec<R>>())).collect();
+            let join = |thread: std::thread::ScopedJoinHandle<'_, Vec<R>>| {
+                thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            };
+            threads.into_iter().flat_map(join).collect()
+        })
     }
 
     /// Divides manifests, given by their indexes, by the directory of their checkout; those that can have none are told
@@ -166,16 +191,56 @@ impl Context {
     /// The assets folder for a manifest.
     ///
     /// # Errors
-    /// When it is a link that came with the code repo.
+    /// When it is a link that came with the code repo, or files in it did.
     pub fn assets_folder(&self, manifest: &Manifest) -> Result<PathBuf> {
-        match &self.environment.assets_folder {
-            Some(folder) => Ok(self.base.join(folder)),
+        let code_repo = &manifest.code_repo;
+        let folder = match &self.environment.assets_folder {
+            Some(folder) => self.base.join(folder),
             None => {
-                let folder = manifest.code_repo.join(".assets");
+                let folder = code_repo.join(".assets");
                 checkout::check_folder(&folder)?;
-                Ok(folder)
+                folder
             }
+        };
+        let mut checked = self.untracked.lock().unwrap_or_else(PoisonError::into_inner);
+        if !checked.contains(&folder) {
+            self.check_untracked(code_repo, &folder)?;
+            checked.insert(folder.clone());
         }
+        Ok(folder)
+    }
+
+    /// The code repo as a place for git. Only asked, never changed.
+    fn code_repo_git(&self, root: &Path) -> Result<Repo> {
+        let place = Place {
+            git_dir: root.join(".git"),
+            work_tree: Some(root.to_path_buf()),
+            also_objects: Vec::new(),
+            write_objects: None,
+        };
+        Ok(Repo { git: self.git()?.clone(), place })
+    }
+
+    /// Refuses an assets folder of which the code repo tracks a file.
+    fn check_untracked(&self, code_repo: &Path, folder: &Path) -> Result<()> {
+        let Some(below) = folder.strip_prefix(code_repo).ok().and_then(Path::to_str) else { return Ok(()) };
+        let below = below.replace('\\', "/");
+        // The file that hides the folder may be shared; what it says is no danger.
+        let may_be = |file: &str| file.eq_ignore_ascii_case(&format!("{below}/.gitignore"));
+        let tracked = match tracked::below(&git_dir_of(code_repo), &below) {
+            Tracked::No => None,
+            Tracked::Yes(file) if !may_be(&file) => Some(file),
+            // Others may follow, or the index is of a kind that only git reads.
+            _ => self.code_repo_git(code_repo)?.tracked_below(&below)?.into_iter().find(|file| !may_be(file)),
+        };
+        let Some(file) = tracked else { return Ok(()) };
+        let name = shell_word(&below);
+        Err(Error::failed(format!("`{}` is tracked by the code repo", printable(&file)))
+            .cause("the assets folder is not for commits: its files would come from anybody's pull request")
+            .hint(format!(
+                "take it out of the index: `git -C {} rm -r -q --cached {name}`",
+                shell_word(&code_repo.to_string_lossy())
+            )))
     }
 
     /// Where a test proxy starts for a manifest: the folder of its prefix in the checkout.
@@ -259,21 +324,22 @@ pub fn join(dir: &Path, path: &str) -> PathBuf {
     path.split('/').filter(|part| !part.is_empty()).fold(dir.to_path_buf(), |dir, part| dir.join(part))
 }
 
+/// The git directory of a code repo: `.git`, or where that leads in a linked worktree or a submodule.
+fn git_dir_of(code_repo: &Path) -> PathBuf {
+    let dot_git = code_repo.join(".git");
+    match std::fs::read_to_string(&dot_git) {
+        Ok(text) => code_repo.join(text.trim().trim_start_matches("gitdir: ")),
+        Err(_) => dot_git,
+    }
+}
+
 /// Whether the code repo itself is reached by ssh; then GitHub is asked by ssh too. Reads the configuration file and
 /// not git, because it decides nothing but a default.
 fn code_repo_uses_ssh(code_repo: &Path) -> bool {
-    let dot_git = code_repo.join(".git");
-    let git_dir = match std::fs::read_to_string(&dot_git) {
-        // A linked worktree or a submodule.
-        Ok(text) => {
-            let Some(path) = text.trim().strip_prefix("gitdir: ") else { return false };
-            let git_dir = code_repo.join(path);
-            match std::fs::read_to_string(git_dir.join("commondir")) {
-                Ok(common) => git_dir.join(common.trim()),
-                Err(_) => git_dir,
-            }
-        }
-        Err(_) => dot_git,
+    let git_dir = git_dir_of(code_repo);
+    let git_dir = match std::fs::read_to_string(git_dir.join("commondir")) {
+        Ok(common) => git_dir.join(common.trim()),
+        Err(_) => git_dir,
     };
     let config = std::fs::read_to_string(git_dir.join("config")).unwrap_or_default();
     let url = parse::config_value(&config, "remote \"origin\"", "url").unwrap_or_default();

@@ -142,7 +142,7 @@ impl Look<'_> {
     fn run(&self) -> Vec<Status> {
         /// How often it is looked again when another command changed the checkout meanwhile.
         const TRIES: usize = 3;
-        if let Err(error) = self.checkout.check_is_ours() {
+        if let Err(error) = self.checkout.check_before_looking() {
             return self.manifests.iter().map(|_| Status::broken(error.clone())).collect();
         }
         let mut seen = self.read();

@@ -8,7 +8,7 @@ use super::composite::Slices;
 use super::git_dir::{self, path_of_ref_name, read_head, read_ref, ref_name_of};
 use super::lock::{Lock, holder_of, remove_stale_git_locks};
 use super::{Store, journal};
-use crate::error::{AtPath, Error, Result, shell_word};
+use crate::error::{AtPath, Error, Result};
 use crate::git::objects::Objects;
 use crate::git::{Git, Place, Repo, parse};
 use crate::manifest::{Form, Manifest};
@@ -25,37 +25,6 @@ const TAGS: &str = "refs/assets/tags/";
 
 /// Commits that somebody made here by hand, and that nothing else leads to.
 const BY_HAND: &str = "refs/assets/by-hand/";
-
-/// Configuration keys that this program, git or the .NET test proxy write into a checkout. None can run a command.
-const HARMLESS_KEYS: &[&str] = &[
-    "core.repositoryformatversion",
-    "core.filemode",
-    "core.bare",
-    "core.logallrefupdates",
-    "core.symlinks",
-    "core.ignorecase",
-    "core.precomposeunicode",
-    "core.autocrlf",
-    "core.safecrlf",
-    "core.longpaths",
-    "core.sparsecheckout",
-    "core.sparsecheckoutcone",
-    "index.sparse",
-    "index.skiphash",
-    "gc.auto",
-    "maintenance.auto",
-    "extensions.partialclone",
-    "extensions.worktreeconfig",
-    "extensions.objectformat",
-    "remote.origin.url",
-    "remote.origin.fetch",
-    "remote.origin.promisor",
-    "remote.origin.partialclonefilter",
-    "remote.origin.tagopt",
-    "advice.detachedhead",
-    "user.name",
-    "user.email",
-];
 
 /// One work tree below an assets folder.
 #[derive(Clone)]
@@ -78,23 +47,32 @@ pub fn dir_of(folder: &Path, manifest: &Manifest) -> PathBuf {
 /// Whether the checkout in `dir` shows the manifest's slice at its pin, as far as can be told from a few small files.
 /// This is the no-op path: it starts no process and takes no lock.
 pub fn is_at_pin(dir: &Path, manifest: &Manifest) -> bool {
+    shown_at_pin(dir, manifest).is_some()
+}
+
+/// As [`is_at_pin`]; returns the pin as a commit.
+pub fn shown_at_pin(dir: &Path, manifest: &Manifest) -> Option<Oid> {
     let git_dir = dir.join(".git");
     let real = |path: &Path| path.symlink_metadata().is_ok_and(|meta| meta.is_dir());
-    let Some(head) = read_head(&git_dir) else { return false };
+    let head = read_head(&git_dir)?;
     if !real(dir) || !real(&git_dir) || journal::exists(&git_dir) {
-        return false;
+        return None;
     }
     match &manifest.form {
         Form::Branch { sha: Some(sha), .. } => {
-            pin_of(&git_dir, &manifest.slice).as_ref() == Some(sha) && read_ref(&git_dir, SHOWN) == Some(head)
+            let shown =
+                pin_of(&git_dir, &manifest.slice).as_ref() == Some(sha) && read_ref(&git_dir, SHOWN) == Some(head);
+            shown.then(|| sha.clone())
         }
         Form::Tag { tag: Some(tag), .. } => {
             let commit = read_ref(&git_dir, &format!("{TAGS}{tag}"));
             let at_commit = |oid: Option<Oid>| oid.as_ref() == Some(&head);
-            (at_commit(commit) || at_commit(read_ref(&git_dir, &tag.tag_ref()))) && git_dir.join("index").is_file()
+            let shown =
+                (at_commit(commit) || at_commit(read_ref(&git_dir, &tag.tag_ref()))) && git_dir.join("index").is_file();
+            shown.then_some(head)
         }
         // Without a pin only the remote knows.
-        _ => false,
+        _ => None,
     }
 }
 
@@ -322,66 +300,6 @@ impl Checkout {
         holder_of(&self.folder.join(".locks").join(self.dir.file_name()?))
     }
 
-    /// Makes sure that running git here runs nothing that a stranger planted.
-    ///
-    /// # Errors
-    /// When the directory is not a plain one of ours, or its configuration holds a key that is not ours.
-    pub fn check_is_ours(&self) -> Result<()> {
-        let refuse = |why: String| {
-            Error::failed(format!("`{}` is not a checkout made by `assets`", self.dir.display())).cause(why).hint(
-                format!(
-                    "look at it, and if nothing in it is needed move it away: `mv {0} {0}.old`",
-                    shell_word(&self.dir.to_string_lossy())
-                ),
-            )
-        };
-        for path in [&self.dir, &self.git_dir] {
-            let meta = path.symlink_metadata().at("look at", path)?;
-            if !meta.is_dir() {
-                return Err(refuse(format!("`{}` is not a plain directory", path.display())));
-            }
-            if let Some(why) = foreign_owner(&meta) {
-                return Err(refuse(format!("`{}` {why}", path.display())));
-            }
-        }
-        for name in ["commondir", "gitdir"] {
-            if self.git_dir.join(name).exists() {
-                return Err(refuse(format!("`.git/{name}` leads to another repository")));
-            }
-        }
-        if self.has_our_config() {
-            return Ok(());
-        }
-        for name in ["config", "config.worktree"] {
-            let file = self.git_dir.join(name);
-            if file.symlink_metadata().is_err() {
-                continue;
-            }
-            // Read from outside the repository, so that git does not obey the file before it is checked.
-            let outside = Place {
-                git_dir: self.folder.join("no-repository"),
-                work_tree: Some(self.folder.clone()),
-                also_objects: Vec::new(),
-                write_objects: None,
-            };
-            let reader = Repo { git: self.repo.git.clone(), place: outside };
-            for (key, value) in reader.config_keys(&file)? {
-                if !is_harmless(&key) {
-                    return Err(refuse(format!("`.git/{name}` sets `{}`", crate::names::printable(&key))));
-                }
-                if key == "remote.origin.url"
-                    && let Err(why) = RemoteUrl::parse(&value)
-                {
-                    return Err(refuse(format!(
-                        "`.git/{name}` names the remote `{}`, which {why}",
-                        crate::names::printable(&value)
-                    )));
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// A file for an index of our own. Used under the lock, so one name is enough.
     pub fn other_index(&self) -> PathBuf {
         self.git_dir.join("assets-index")
@@ -416,14 +334,6 @@ impl Checkout {
         git_dir::write_atomically(&file, content, false)?;
         Ok(true)
     }
-}
-
-/// Whether a configuration key cannot run a command. A clone also notes the upstream of the default branch, whatever
-/// that is called.
-fn is_harmless(key: &str) -> bool {
-    let upstream =
-        key.strip_prefix("branch.").is_some_and(|rest| rest.ends_with(".remote") || rest.ends_with(".merge"));
-    upstream || HARMLESS_KEYS.contains(&key)
 }
 
 /// Makes the assets folder with the `.gitignore` that hides it from the code repo.
@@ -463,17 +373,4 @@ fn config(url: &RemoteUrl) -> String {
          [gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n[extensions]\n\tpartialClone = origin\n\
          [remote \"origin\"]\n\turl = \"{url}\"\n\tpromisor = true\n\tpartialclonefilter = blob:none\n"
     )
-}
-
-#[cfg(unix)]
-fn foreign_owner(meta: &std::fs::Metadata) -> Option<String> {
-    use std::os::unix::fs::MetadataExt;
-    let me = rustix::process::geteuid().as_raw();
-    // Root may work for anybody: containers mount the user's files.
-    (me != 0 && meta.uid() != me).then(|| format!("belongs to user {}, and you are {me}", meta.uid()))
-}
-
-#[cfg(not(unix))]
-fn foreign_owner(_meta: &std::fs::Metadata) -> Option<String> {
-    None
 }

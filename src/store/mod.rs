@@ -16,6 +16,8 @@ mod pack;
 mod parts;
 pub mod paths;
 pub mod probe;
+pub mod tracked;
+mod trust;
 mod work;
 
 use std::collections::HashMap;

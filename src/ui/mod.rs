@@ -10,7 +10,7 @@ use std::sync::Arc;
 use console::Style;
 
 use crate::error::Error;
-use crate::names::printable;
+use crate::names::{is_invisible, printable};
 use progress::{Mode, Progress};
 
 /// How to talk to the user.
@@ -105,6 +105,11 @@ impl Ui {
         }
     }
 
+    /// The result as JSON.
+    pub fn document(&self, json: &str) {
+        self.data(&escaped(json));
+    }
+
     /// What was done, for people.
     pub fn status(&self, text: &str) {
         if !self.manners.quiet {
@@ -148,5 +153,33 @@ impl Ui {
 
     fn paint(&self, text: &str, style: Style) -> String {
         style.for_stderr().force_styling(self.color).apply_to(text).to_string()
+    }
+}
+
+/// JSON in which no text holds what a terminal obeys; whoever reads it as JSON finds no difference.
+fn escaped(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        if (c.is_control() && c != '\n') || is_invisible(c) {
+            c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| text.push_str(&format!("\\u{unit:04x}")));
+        } else {
+            text.push(c);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_for_terminals_is_the_same_json() {
+        let value = serde_json::json!({"a\u{202e}b": ["\u{9b}31m\u{7f}", "\u{e0041}é\n\t\u{1b}"]});
+        for text in [value.to_string(), serde_json::to_string_pretty(&value).unwrap()] {
+            let escaped = escaped(&text);
+            assert!(!escaped.chars().any(|c| (c.is_control() && c != '\n') || is_invisible(c)), "{escaped:?}");
+            assert_eq!(serde_json::from_str::<serde_json::Value>(&escaped).unwrap(), value);
+        }
     }
 }

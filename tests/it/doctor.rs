@@ -189,6 +189,7 @@ fn an_assets_folder_that_is_a_link() {
     let document = stage.code.assets(["doctor", "--json", "sdk/a"]).fails(1).json();
     let problems: Vec<&Value> =
         document["results"].as_array().unwrap().iter().filter(|check| check["state"] == "problem").collect();
+    assert_eq!(problems.len(), 1, "{document:#}");
     assert!(problems[0]["text"].as_str().unwrap().ends_with(".assets` is a symbolic link"), "{document:#}");
 }
 
@@ -202,7 +203,7 @@ fn an_assets_folder_that_git_would_add_or_has_added() {
         said(&stage.code, &[], 0, "ignored").is("ok", "");
         stage.code.write(".assets/notes.txt", "mine\n");
         stage.code.git(["add", "-f", ".assets/notes.txt"]).ok();
-        let problem = said(&stage.code, &[], 1, "ignored").is("problem", "the code repo tracks files in `.assets`");
+        let problem = said(&stage.code, &[], 1, "folder").is("problem", "is tracked by the code repo");
         problem.follow(&stage.code);
         said(&stage.code, &[], 0, "ignored").is("ok", "");
         assert_eq!(stage.code.read(".assets/notes.txt"), "mine\n");

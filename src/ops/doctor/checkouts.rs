@@ -13,15 +13,12 @@ pub fn look(context: &Context, round: &mut Round, manifests: &[Manifest]) -> Res
         return Ok(());
     }
     let mut restored = 0;
-    let mut told = Vec::new();
+    let mut broken = 0;
     for (manifest, status) in manifests.iter().zip(status(context, manifests)?) {
         let (path, argument) = (&manifest.path, &manifest.argument);
         if let Place::Broken(error) = status.place {
-            // What all slices of a checkout have in common is told once.
-            if !told.contains(&error) {
-                told.push(error.clone());
-                round.look("checkout", Err(error))?;
-            }
+            broken += 1;
+            round.look("checkout", Err(error))?;
             continue;
         }
         restored += usize::from(status.place != Place::NotRestored);
@@ -37,7 +34,7 @@ pub fn look(context: &Context, round: &mut Round, manifests: &[Manifest]) -> Res
             round.look("checkout", Finding::warning(text, format!("`assets push{argument}` finishes it")))?;
         }
     }
-    if told.is_empty() {
+    if broken == 0 {
         let text = format!("{restored} of {} restored", count(manifests.len(), "package"));
         round.look("checkout", Finding::fine(text))?;
     }

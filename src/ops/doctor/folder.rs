@@ -6,7 +6,6 @@ use tempfile::TempDir;
 
 use super::{Context, Finding};
 use crate::error::{AtPath, Error, Result, shell_word};
-use crate::git::{Place, Repo};
 use crate::manifest::Manifest;
 use crate::store::checkout::dir_of;
 
@@ -69,22 +68,8 @@ pub fn is_ignored(context: &Context, manifest: &Manifest, folder: &Path) -> Resu
     let root = &manifest.code_repo;
     let Ok(inside) = folder.strip_prefix(root) else { return Finding::fine("it is outside of the code repo") };
     let inside = inside.to_string_lossy().replace('\\', "/");
-    let place = Place {
-        git_dir: root.join(".git"),
-        work_tree: Some(root.clone()),
-        also_objects: Vec::new(),
-        write_objects: None,
-    };
-    let code = Repo { git: context.git()?.clone(), place };
-    let go = format!("git -C {}", shell_word(&root.to_string_lossy()));
-    if !code.tracked_below(&inside)?.is_empty() {
-        return Err(Error::failed(format!("the code repo tracks files in `{inside}`")).hint(format!(
-            "take them out of it; they stay on disk: `{go} rm -r -q --cached -- {}`",
-            shell_word(&inside)
-        )));
-    }
     // The first restore makes a folder that ignores itself.
-    if folder.is_dir() && !code.is_ignored(&format!("{inside}/x"))? {
+    if folder.is_dir() && !context.code_repo_git(root)?.is_ignored(&format!("{inside}/x"))? {
         let file = shell_word(&folder.join(".gitignore").to_string_lossy());
         return Finding::warning(format!("git would add `{inside}` to the code repo"), format!("`echo '*' > {file}`"));
     }

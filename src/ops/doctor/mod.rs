@@ -10,7 +10,7 @@ mod store;
 use std::collections::BTreeMap;
 
 use super::Context;
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::interrupt;
 use crate::manifest::Manifest;
 
@@ -46,6 +46,8 @@ impl Finding {
 /// Passes on what is found, as soon as it is.
 struct Round<'a> {
     tell: &'a mut dyn FnMut(Check),
+    /// What several things have in common is told once.
+    problems: Vec<Error>,
 }
 
 impl Round<'_> {
@@ -54,10 +56,16 @@ impl Round<'_> {
         interrupt::check()?;
         match result {
             Err(error) if error.kind == Kind::Interrupted => Err(error),
+            Err(error) => {
+                if !self.problems.contains(&error) {
+                    self.problems.push(error.clone());
+                    (self.tell)(Check { name, result: Err(error) });
+                }
+                Ok(false)
+            }
             result => {
-                let is_good = result.is_ok();
                 (self.tell)(Check { name, result });
-                Ok(is_good)
+                Ok(true)
             }
         }
     }
@@ -69,7 +77,7 @@ impl Round<'_> {
 /// # Errors
 /// When the user interrupts. All else is an answer.
 pub fn look_at_machine(context: &Context, tell: &mut dyn FnMut(Check)) -> Result<bool> {
-    let mut round = Round { tell };
+    let mut round = Round { tell, problems: Vec::new() };
     if !round.look("git", machine::git(context))? {
         return Ok(false);
     }
@@ -84,7 +92,7 @@ pub fn look_at_machine(context: &Context, tell: &mut dyn FnMut(Check)) -> Result
 /// # Errors
 /// When the user interrupts. All else is an answer.
 pub fn look_at_packages(context: &Context, manifests: &[Manifest], tell: &mut dyn FnMut(Check)) -> Result<()> {
-    let mut round = Round { tell };
+    let mut round = Round { tell, problems: Vec::new() };
     if manifests.is_empty() {
         round.look("packages", machine::no_manifest())?;
     }

@@ -50,7 +50,7 @@ fn answers(store: &Store, nowhere: &Nowhere) -> Result<Finding> {
 fn account(context: &Context, store: &Store, nowhere: &Nowhere) -> Result<Finding> {
     let url = store.url();
     if url.is_local() {
-        return Finding::fine("a folder of this machine: what you may do with its files counts");
+        return Finding::fine("a folder of this machine: the rights on its files count");
     }
     let Some((_, host)) = url.http_host() else {
         return Finding::fine(match url.is_ssh() {

@@ -67,7 +67,7 @@ pub fn sort_slices(context: &Context, seen: &Seen, unwanted: &[RepoPath]) -> Res
 
 /// What forbids any change: work under way, or hands that were here.
 fn why_nothing_may_change(checkout: &Checkout) -> Option<String> {
-    if let Err(error) = checkout.check_is_ours() {
+    if let Err(error) = checkout.check_before_looking() {
         return Some(error.causes.first().cloned().unwrap_or(error.message));
     }
     let has = |wanted: &str| {

@@ -60,7 +60,7 @@ pub fn kept(
         let unclear = |error: Error| error.context(format!("cannot tell what `{}` needs", seen.dir.display()));
         let checkout = seen.open(context).map_err(unclear)?;
         let checkout = checkout.ok_or_else(|| unclear(Error::failed("it was not made by `assets`")))?;
-        checkout.check_is_ours().map_err(unclear)?;
+        checkout.check_before_looking().map_err(unclear)?;
         let theirs = of_checkout(seen).map_err(unclear)?;
         if seen.dir.join(".git/index").exists() {
             walk.keep(checkout.repo.shown_blobs().map_err(unclear)?);

@@ -148,6 +148,8 @@ impl<'a> Group<'a> {
             self.policy,
             Policy::Restore(OnPending::Ask | OnPending::Keep) | Policy::Reset { confirmed: false }
         ) || crate::store::journal::exists(&self.checkout.git_dir)
+            // Both are put right under the lock.
+            || self.checkout.has_foreign_attributes()
         {
             return Ok(refused);
         }

@@ -4,13 +4,13 @@ mod fleet;
 mod group;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::plan::{self, OnPending, Refusal, Seen, Step};
 use super::{Context, Outcome, breadcrumb, join};
 use crate::error::{AtPath, Error, Result};
 use crate::git::parse::Change;
-use crate::manifest::{Manifest, Pin};
+use crate::manifest::Manifest;
 use crate::names::{Oid, RepoPath};
 use crate::store::checkout;
 
@@ -28,7 +28,7 @@ pub enum Policy {
 pub struct Restored {
     /// Where a test proxy starts.
     pub root: PathBuf,
-    /// The pin as a commit; none when nothing had to be looked up for a tag that is shown already.
+    /// The pin as a commit.
     pub commit: Option<Oid>,
     /// The pin before.
     pub before: Option<Oid>,
@@ -64,11 +64,11 @@ type Answer = Result<Outcome<Restored>>;
 pub fn restore(context: &Context, manifests: &[Manifest], policy: Policy) -> Vec<Answer> {
     let mut answers: Vec<Option<Answer>> = manifests.iter().map(|_| None).collect();
     let mut open = Vec::new();
-    for (index, manifest) in manifests.iter().enumerate() {
-        let shown = match policy {
-            Policy::Restore(_) => shown_already(context, manifest),
-            Policy::Reset { .. } => Ok(None),
-        };
+    let shown = context.each(manifests, |manifest| match policy {
+        Policy::Restore(_) => shown_already(context, manifest),
+        Policy::Reset { .. } => Ok(None),
+    });
+    for (index, shown) in shown.into_iter().enumerate() {
         match shown {
             Ok(Some(restored)) => answers[index] = Some(Ok(Outcome::Done(restored))),
             Err(error) => answers[index] = Some(Err(error)),
@@ -86,24 +86,18 @@ pub fn restore(context: &Context, manifests: &[Manifest], policy: Policy) -> Vec
 pub fn shown_already(context: &Context, manifest: &Manifest) -> Result<Option<Restored>> {
     let folder = context.assets_folder(manifest)?;
     let dir = checkout::dir_of(&folder, manifest);
-    if !checkout::is_at_pin(&dir, manifest) {
-        return Ok(None);
-    }
+    let Some(commit) = checkout::shown_at_pin(&dir, manifest) else { return Ok(None) };
     breadcrumb::write(&folder, manifest)?;
     make_slice_folder(&dir, &manifest.slice)?;
-    let commit = match manifest.pin() {
-        Pin::Commit(oid) => Some(oid),
-        _ => crate::store::git_dir::read_head(&dir.join(".git")),
-    };
     let root = join(&dir, manifest.prefix.as_str());
     Ok(Some(Restored {
         root,
-        before: commit.clone(),
-        commit,
+        before: Some(commit.clone()),
+        commit: Some(commit),
         changed: false,
         put_aside: Vec::new(),
         empty: false,
-        bare: holds_no_file(&join(&dir, manifest.slice.as_str())),
+        bare: is_bare(&dir, &manifest.slice),
         cost: Cost::default(),
     }))
 }
@@ -112,23 +106,50 @@ pub fn shown_already(context: &Context, manifest: &Manifest) -> Result<Option<Re
 /// way to it would lead tests to write elsewhere.
 fn make_slice_folder(dir: &Path, slice: &RepoPath) -> Result<()> {
     let mut folder = dir.to_path_buf();
+    let mut exists = false;
     for part in slice.parts() {
         folder.push(part);
-        if folder.symlink_metadata().is_ok_and(|meta| meta.is_symlink()) {
+        let meta = folder.symlink_metadata();
+        exists = meta.as_ref().is_ok_and(|meta| meta.is_dir());
+        if meta.is_ok_and(|meta| meta.is_symlink()) {
             return Err(Error::failed(format!("`{}` is a symbolic link", folder.display()))
                 .cause("recordings would be written to wherever it leads")
                 .hint("delete it, then run `assets restore` again"));
         }
     }
-    std::fs::create_dir_all(&folder).at("create", &folder)
+    if exists { Ok(()) } else { std::fs::create_dir_all(&folder).at("create", &folder) }
 }
 
-/// Whether there is nothing but folders. Stops at the first file, which is all that it costs when there are any.
-fn holds_no_file(folder: &Path) -> bool {
+/// Whether there is no file in a slice.
+fn is_bare(dir: &Path, slice: &RepoPath) -> bool {
+    let index = dir.join(".git/index").metadata().and_then(|meta| meta.modified());
+    holds_no_file(&join(dir, slice.as_str()), index.ok())
+}
+
+/// Whether there is nothing but folders. Stops at the first file. To list a folder of many files takes longer than all
+/// else that is asked of a slice; one without folders in it, not changed since git wrote the index, has the files that
+/// git wrote.
+fn holds_no_file(folder: &Path, index: Option<SystemTime>) -> bool {
+    let Ok(meta) = folder.symlink_metadata() else { return false };
+    if has_no_folders(&meta) && meta.modified().ok().zip(index).is_some_and(|(changed, index)| changed <= index) {
+        return false;
+    }
     let Ok(mut entries) = std::fs::read_dir(folder) else { return false };
     entries.all(|entry| {
-        entry.is_ok_and(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()) && holds_no_file(&entry.path()))
+        entry
+            .is_ok_and(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()) && holds_no_file(&entry.path(), index))
     })
+}
+
+/// Each folder counts as a link to the one that it is in; where a file system counts otherwise, nothing is known.
+#[cfg(unix)]
+fn has_no_folders(folder: &std::fs::Metadata) -> bool {
+    std::os::unix::fs::MetadataExt::nlink(folder) == 2
+}
+
+#[cfg(not(unix))]
+fn has_no_folders(_folder: &std::fs::Metadata) -> bool {
+    false
 }
 
 /// The plan for one slice under a policy.

@@ -89,10 +89,17 @@ fn hostile() -> impl Iterator<Item = String> {
 /// Puts every hostile value into a field and expects that all others than these are refused.
 #[track_caller]
 fn only_these_pass(field: &str, lists: &[&[&str]]) {
+    only_these_pass_of_every(1, field, lists);
+}
+
+/// As [`only_these_pass`] with some of the values only, for a field that has the grammar of another.
+#[track_caller]
+fn only_these_pass_of_every(nth: usize, field: &str, lists: &[&[&str]]) {
     let world = World::new();
     let trap = Trap::new(&world);
     let mut passed = Vec::new();
-    for value in hostile() {
+    let hostile: Vec<String> = hostile().step_by(nth).collect();
+    for value in hostile.clone() {
         trap.manifest(&[(field, &trap.fill(&value))]);
         // Nothing that passes may ask anybody for anything.
         let run = trap.run_inside(&[("ASSETS_OFFLINE", "1")], &["restore", "sdk/a"]);
@@ -102,6 +109,7 @@ fn only_these_pass(field: &str, lists: &[&[&str]]) {
     }
     passed.sort();
     let mut expected: Vec<&str> = lists.iter().flat_map(|list| list.iter().copied()).collect();
+    expected.retain(|value| hostile.iter().any(|tried| tried == value));
     expected.sort();
     assert_eq!(passed, expected);
     trap.token_is_in_no_file();
@@ -129,7 +137,7 @@ fn assets_repo_branch() {
 
 #[test]
 fn assets_repo_fallback_branch() {
-    only_these_pass("AssetsRepoFallbackBranch", &[REFS, BLANK]);
+    only_these_pass_of_every(3, "AssetsRepoFallbackBranch", &[REFS, BLANK]);
 }
 
 #[test]
@@ -144,7 +152,7 @@ fn tag() {
 
 #[test]
 fn tag_prefix() {
-    only_these_pass("TagPrefix", &[REFS, BLANK]);
+    only_these_pass_of_every(3, "TagPrefix", &[REFS, BLANK]);
 }
 
 #[test]

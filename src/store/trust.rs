@@ -1,0 +1,162 @@
+//! Whether git may be run in a checkout: nothing in its git directory may run a program, or lead out of it.
+
+use std::path::{Path, PathBuf};
+
+use super::checkout::Checkout;
+use super::git_dir::ATTRIBUTES;
+use crate::error::{AtPath, Error, Result, shell_word};
+use crate::git::{Place, Repo};
+use crate::names::{RemoteUrl, printable};
+
+/// Configuration keys that this program, git or the .NET test proxy write into a checkout. None can run a command.
+const HARMLESS_KEYS: &[&str] = &[
+    "core.repositoryformatversion",
+    "core.filemode",
+    "core.bare",
+    "core.logallrefupdates",
+    "core.symlinks",
+    "core.ignorecase",
+    "core.precomposeunicode",
+    "core.autocrlf",
+    "core.safecrlf",
+    "core.longpaths",
+    "core.sparsecheckout",
+    "core.sparsecheckoutcone",
+    "index.sparse",
+    "index.skiphash",
+    "gc.auto",
+    "maintenance.auto",
+    "extensions.partialclone",
+    "extensions.worktreeconfig",
+    "extensions.objectformat",
+    "remote.origin.url",
+    "remote.origin.fetch",
+    "remote.origin.promisor",
+    "remote.origin.partialclonefilter",
+    "remote.origin.tagopt",
+    "advice.detachedhead",
+    "user.name",
+    "user.email",
+];
+
+/// How deep links are looked for: where git and this program write.
+const DEPTH: usize = 12;
+
+impl Checkout {
+    /// Makes sure that running git here runs nothing that a stranger planted.
+    ///
+    /// # Errors
+    /// When the directory is not a plain one of ours, or its configuration holds a key that is not ours.
+    pub fn check_is_ours(&self) -> Result<()> {
+        let refuse = |why: String| self.not_ours(why);
+        for path in [&self.dir, &self.git_dir] {
+            let meta = path.symlink_metadata().at("look at", path)?;
+            if !meta.is_dir() {
+                return Err(refuse(format!("`{}` is not a plain directory", path.display())));
+            }
+            if let Some(why) = foreign_owner(&meta) {
+                return Err(refuse(format!("`{}` {why}", path.display())));
+            }
+        }
+        if let Some(link) = find_link(&self.git_dir, DEPTH) {
+            return Err(refuse(format!("`{}` is a symbolic link", self.git_dir.join(link).display())));
+        }
+        for name in ["commondir", "gitdir"] {
+            if self.git_dir.join(name).exists() {
+                return Err(refuse(format!("`.git/{name}` leads to another repository")));
+            }
+        }
+        if self.has_our_config() {
+            return Ok(());
+        }
+        for name in ["config", "config.worktree"] {
+            let file = self.git_dir.join(name);
+            if file.symlink_metadata().is_err() {
+                continue;
+            }
+            // Read from outside the repository, so that git does not obey the file before it is checked. Below a file
+            // there is none.
+            let outside = Place {
+                git_dir: file.join("none"),
+                work_tree: Some(self.folder.clone()),
+                also_objects: Vec::new(),
+                write_objects: None,
+            };
+            let reader = Repo { git: self.repo.git.clone(), place: outside };
+            for (key, value) in reader.config_keys(&file)? {
+                if !is_harmless(&key) {
+                    return Err(refuse(format!("`.git/{name}` sets `{}`", printable(&key))));
+                }
+                if key == "remote.origin.url"
+                    && let Err(why) = RemoteUrl::parse(&value)
+                {
+                    return Err(refuse(format!("`.git/{name}` names the remote `{}`, which {why}", printable(&value))));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// As [`Checkout::check_is_ours`], for a caller that does not put the attributes right before git compares files.
+    pub fn check_before_looking(&self) -> Result<()> {
+        self.check_is_ours()?;
+        match self.has_foreign_attributes() {
+            true => Err(self.not_ours("`.git/info/attributes` may run filters or change recordings".into())),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether somebody changed what switches attributes off. A checkout that another tool made has none.
+    pub fn has_foreign_attributes(&self) -> bool {
+        let text = std::fs::read(self.git_dir.join("info/attributes"));
+        text.is_ok_and(|text| text != ATTRIBUTES.as_bytes())
+    }
+
+    fn not_ours(&self, why: String) -> Error {
+        Error::failed(format!("`{}` is not a checkout made by `assets`", self.dir.display())).cause(why).hint(format!(
+            "look at it, and if nothing in it is needed move it away: `mv {0} {0}.old`",
+            shell_word(&self.dir.to_string_lossy())
+        ))
+    }
+}
+
+/// The first symbolic link below a folder: git would write through it to wherever it leads.
+fn find_link(folder: &Path, depth: usize) -> Option<PathBuf> {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let kind = entry.file_type().ok()?;
+        if kind.is_symlink() {
+            return Some(entry.path());
+        }
+        // Single objects are never written over, and there may be many folders of them.
+        let is_of_objects = entry.file_name().len() == 2 && folder.ends_with("objects");
+        if kind.is_dir()
+            && depth > 0
+            && !is_of_objects
+            && let Some(link) = find_link(&entry.path(), depth - 1)
+        {
+            return Some(link);
+        }
+    }
+    None
+}
+
+/// Whether a configuration key cannot run a command. A clone also notes the upstream of the default branch, whatever
+/// that is called.
+fn is_harmless(key: &str) -> bool {
+    let upstream =
+        key.strip_prefix("branch.").is_some_and(|rest| rest.ends_with(".remote") || rest.ends_with(".merge"));
+    upstream || HARMLESS_KEYS.contains(&key)
+}
+
+#[cfg(unix)]
+fn foreign_owner(meta: &std::fs::Metadata) -> Option<String> {
+    use std::os::unix::fs::MetadataExt;
+    let me = rustix::process::geteuid().as_raw();
+    // Root may work for anybody: containers mount the user's files.
+    (me != 0 && meta.uid() != me).then(|| format!("belongs to user {}, and you are {me}", meta.uid()))
+}
+
+#[cfg(not(unix))]
+fn foreign_owner(_meta: &std::fs::Metadata) -> Option<String> {
+    None
+}
