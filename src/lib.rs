@@ -18,6 +18,7 @@ mod report;
 mod settings;
 mod store;
 mod ui;
+mod units;
 
 use std::ffi::OsString;
 

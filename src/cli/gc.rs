@@ -9,6 +9,7 @@ use crate::names::one_line;
 use crate::ops::Context;
 use crate::ops::gc::{Fate, Item, What, gc};
 use crate::ui::Ui;
+use crate::units::size;
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -111,30 +112,5 @@ fn word(what: What) -> &'static str {
         What::Checkout => "checkout",
         What::LeftOver => "left over",
         What::Broken => "set aside",
-    }
-}
-
-/// `512 B`, `12.3 MB`.
-fn size(bytes: u64) -> String {
-    let mut value = bytes as f64;
-    let mut units = ["B", "kB", "MB", "GB", "TB"].iter();
-    let mut unit = units.next().unwrap_or(&"B");
-    while value >= 999.95 {
-        let Some(next) = units.next() else { break };
-        (value, unit) = (value / 1000.0, next);
-    }
-    if *unit == "B" { format!("{bytes} B") } else { format!("{value:.1} {unit}") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::size;
-
-    #[test]
-    fn sizes() {
-        let table = [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (999_949, "999.9 kB"), (1_250_000, "1.2 MB")];
-        for (bytes, text) in table {
-            assert_eq!(size(bytes), text);
-        }
     }
 }

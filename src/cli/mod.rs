@@ -3,6 +3,7 @@
 mod checkout;
 mod config;
 mod diff;
+mod doctor;
 mod gc;
 mod init;
 mod legacy;
@@ -118,10 +119,12 @@ enum Command {
     Config(config::ConfigArgs),
     /// Show what the cache and the assets folders hold, and remove what nobody uses
     Gc(gc::GcArgs),
+    /// Find out why something does not work here, and what mends it
+    Doctor(doctor::DoctorArgs),
 }
 
 /// Which manifests a command is about.
-#[derive(Args)]
+#[derive(Args, Clone)]
 struct PathArgs {
     /// An assets.json, or a directory at or below one [default: the current directory]
     #[arg(value_name = "PATH")]
@@ -213,6 +216,7 @@ impl Command {
             Command::Stash(args) => args.name(),
             Command::Config(args) => args.name(),
             Command::Gc(_) => "gc",
+            Command::Doctor(_) => "doctor",
         }
     }
 
@@ -228,6 +232,7 @@ impl Command {
             Command::Stash(args) => stash::run(context, ui, args),
             Command::Config(args) => config::run(context, ui, args),
             Command::Gc(args) => gc::run(context, ui, args),
+            Command::Doctor(args) => doctor::run(context, ui, args),
         }
     }
 }

@@ -111,6 +111,7 @@ pub struct Call<'a> {
     env: Vec<(OsString, OsString)>,
     config: Vec<(String, String)>,
     remote: Option<&'a RemoteUrl>,
+    limit: Duration,
 }
 
 impl Git {
@@ -187,7 +188,8 @@ impl Git {
     /// Begins a call of `git <args>` at `place`.
     pub fn call<'a, S: AsRef<OsStr>>(&'a self, place: &'a Place, args: impl IntoIterator<Item = S>) -> Call<'a> {
         let args = args.into_iter().map(|arg| arg.as_ref().to_os_string()).collect();
-        Call { git: self, place, args, stdin: Vec::new(), env: Vec::new(), config: Vec::new(), remote: None }
+        let (stdin, env, config) = (Vec::new(), Vec::new(), Vec::new());
+        Call { git: self, place, args, stdin, env, config, remote: None, limit: NETWORK_LIMIT }
     }
 
     fn has_own_ssh(&self) -> bool {
@@ -250,6 +252,12 @@ impl<'a> Call<'a> {
     /// Lets the call talk to `url`, as the remote [`REMOTE`]. Without this no call can: a lazy fetch fails at once.
     pub fn remote(mut self, url: &'a RemoteUrl) -> Self {
         self.remote = Some(url);
+        self
+    }
+
+    /// The longest that it may take when it talks to a remote.
+    pub fn limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
         self
     }
 
@@ -347,8 +355,8 @@ impl<'a> Call<'a> {
         let limits = match self.remote {
             None => Limits::default(),
             // Curl ends a connection that is too slow by itself.
-            Some(url) if url.http_host().is_some() => Limits { total: Some(NETWORK_LIMIT), silence: None },
-            Some(_) => Limits { total: Some(NETWORK_LIMIT), silence: Some(SILENCE_LIMIT) },
+            Some(url) if url.http_host().is_some() => Limits { total: Some(self.limit), silence: None },
+            Some(_) => Limits { total: Some(self.limit), silence: Some(SILENCE_LIMIT) },
         };
         let status = wait_for(child, &finished, started, &limits)?.ok_or_else(|| {
             Error::new(Kind::Transient, "the remote took too long to answer")

@@ -6,6 +6,7 @@ pub mod objects;
 mod output;
 mod pack;
 pub mod parse;
+mod probe;
 pub mod stderr;
 pub mod version;
 

@@ -5,6 +5,7 @@ pub mod edit;
 pub mod file;
 pub mod locate;
 pub mod read;
+pub mod schema;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -5,6 +5,7 @@ pub mod breadcrumb;
 pub mod checkout;
 pub mod diff;
 pub mod discover;
+pub mod doctor;
 pub mod enter;
 pub mod gc;
 pub mod init;

@@ -238,7 +238,10 @@ impl Look<'_> {
         }
         if let Some(store) = self.checkout.borrows_from().filter(|objects| !objects.is_dir()) {
             let store = store.parent().unwrap_or(&store).display();
-            return Err(damaged(format!("the object store `{store}` of the checkout `{dir}` is gone")));
+            // A restore has nothing to do for a slice that is at its pin, and does not miss the store.
+            return Err(Error::failed(format!("the object store `{store}` of the checkout `{dir}` is gone")).hint(
+                format!("`assets reset{}` downloads it again, and asks before it drops anything", first.argument),
+            ));
         }
         let everything = RepoPath::default();
         let below = if slices.len() > MANY { &[&everything][..] } else { slices };

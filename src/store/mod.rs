@@ -15,6 +15,7 @@ pub mod lock;
 mod pack;
 mod parts;
 pub mod paths;
+pub mod probe;
 pub mod tracked;
 mod trust;
 mod work;
@@ -297,29 +298,31 @@ impl Store {
             return Err(self.remote_error(output, "reach"));
         }
         let refs: HashMap<String, Oid> = parse::remote_refs(&output.stdout).into_iter().collect();
-        if refs.is_empty() && pack::are_in(&self.objects_dir()) {
+        if refs.is_empty() {
+            return Err(self.lists_nothing());
+        }
+        Ok(refs)
+    }
+
+    /// The remote was asked for its refs, said that all is well, and named none.
+    fn lists_nothing(&self) -> Error {
+        if pack::are_in(&self.objects_dir()) {
             // It was not empty when these came.
-            return Err(Error::new(
+            return Error::new(
                 Kind::Transient,
                 format!("what answers at the address of assets repo `{}` is not git", self.name),
             )
             .cause(
                 "`git ls-remote` succeeded without listing a single ref; a network that wants a login first does that",
             )
-            .hint(format!("check with `git ls-remote {}`, then run the same command again", self.url)));
+            .hint(format!("check with `git ls-remote {}`, then run the same command again", self.url));
         }
-        if refs.is_empty() {
-            return Err(Error::failed(format!(
-                "assets repo `{}` is empty, or what answers at its address is not git",
-                self.name
-            ))
+        Error::failed(format!("assets repo `{}` is empty, or what answers at its address is not git", self.name))
             .cause("`git ls-remote` succeeded without listing a single ref")
             .hint(format!(
                 "check with `git ls-remote {}`; an empty repo needs a first commit on its default branch",
                 self.url
-            )));
-        }
-        Ok(refs)
+            ))
     }
 }
 

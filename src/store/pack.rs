@@ -23,7 +23,8 @@ pub fn are_in(objects: &Path) -> bool {
     indexes(objects).next().is_some()
 }
 
-fn indexes(objects: &Path) -> impl Iterator<Item = PathBuf> {
+/// The index files of the packs.
+pub fn indexes(objects: &Path) -> impl Iterator<Item = PathBuf> {
     let entries = std::fs::read_dir(objects.join("pack")).into_iter().flatten().flatten();
     entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|of| of == "idx"))
 }

@@ -18,6 +18,8 @@ use crate::error::{AtPath, Error, Kind, Result};
 use crate::interrupt;
 use crate::store::lock::{self, Lock};
 use crate::store::{known, lane, lock_file, stores_folder, use_file};
+use crate::units::count;
+pub use left_overs::LeftOver;
 use left_overs::measure;
 use observe::{CodeRepo, Seen, World};
 use plan::{Claim, Use, claim, is_worth_it, store_use};
@@ -100,6 +102,16 @@ pub fn gc(context: &Context, remove: bool) -> Result<Found> {
         found.add(&path, self::left_over(left_over, remove))?;
     }
     Ok(found)
+}
+
+/// What killed runs left in the cache and in the assets folders of the code repos that use it.
+pub fn find_left_overs(context: &Context) -> Result<Vec<LeftOver>> {
+    Ok(left_overs::find(&World::observe(context)?, &context.environment.cache_dir))
+}
+
+/// The bytes of all files below a directory.
+pub fn bytes_of(dir: &Path) -> u64 {
+    measure(dir).0
 }
 
 impl Found {
@@ -293,8 +305,4 @@ fn assets_repo(world: &World, store: &str) -> String {
         (_, Some(known)) => known.assets_repo.clone(),
         _ => store.to_string(),
     }
-}
-
-fn count(number: usize, what: &str) -> String {
-    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }

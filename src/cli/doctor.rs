@@ -1,0 +1,199 @@
+//! `assets doctor`.
+
+use clap::Args;
+use console::{Style, measure_text_width};
+use serde_json::{Value, json};
+
+use super::{PathArgs, Report, error_json, manifests};
+use crate::error::{Error, Kind, Result};
+use crate::manifest::locate;
+use crate::names::one_line;
+use crate::ops::Context;
+use crate::ops::doctor::{Check, Finding, look_at_machine, look_at_packages};
+use crate::ui::Ui;
+use crate::units::count;
+
+#[derive(Args)]
+#[command(after_help = "\
+Looks at the package you are in, else at all of the code repo, and changes
+nothing: whether you may push is asked with `git push --dry-run`, and what is
+written to try out a folder is removed at once. Warnings do not fail it.
+
+Examples:
+  assets doctor            why does it not work here?
+  assets doctor sdk/core   for one package
+  assets doctor --offline  without asking any remote")]
+pub struct DoctorArgs {
+    #[command(flatten)]
+    paths: PathArgs,
+}
+
+/// The width of the columns before the text.
+const STATE: usize = 9;
+const NAME: usize = 11;
+
+pub fn run(context: &Context, ui: &Ui, args: &DoctorArgs) -> Result<Report> {
+    let mut report = Report::new();
+    let mut tally = Tally::default();
+    if look_at_machine(context, &mut |check| tally.add(ui, &check))? {
+        let manifests = match meant(context, &args.paths) {
+            Some(paths) => manifests::load(context, ui, &paths, &mut report),
+            None => Vec::new(),
+        };
+        look_at_packages(context, &manifests, &mut |check| tally.add(ui, &check))?;
+    }
+    ui.progress.stop();
+    if !ui.json() {
+        ui.status(&tally.summary(report.failures.len()));
+    }
+    report.results.extend(tally.items);
+    report.failures.extend(tally.problems);
+    // What was found last may be about the path that comes first.
+    report.found = false;
+    Ok(report)
+}
+
+/// What came of the checks.
+#[derive(Default)]
+struct Tally {
+    items: Vec<Value>,
+    checks: usize,
+    warnings: usize,
+    problems: Vec<Kind>,
+}
+
+impl Tally {
+    fn add(&mut self, ui: &Ui, check: &Check) {
+        self.checks += 1;
+        match &check.result {
+            Err(error) => self.problems.push(error.kind),
+            Ok(Finding::Warning { .. }) => self.warnings += 1,
+            Ok(Finding::Fine(_)) => {}
+        }
+        match ui.json() {
+            true => self.items.push(item(check)),
+            false => show(ui, check),
+        }
+    }
+
+    /// `13 checks: 1 problem, 2 warnings`; manifests that cannot be read are problems too.
+    fn summary(&self, bad_manifests: usize) -> String {
+        let found = [(self.problems.len() + bad_manifests, "problem"), (self.warnings, "warning")];
+        let found: Vec<String> =
+            found.iter().filter(|(number, _)| *number > 0).map(|(number, what)| count(*number, what)).collect();
+        let found = if found.is_empty() { "all is well".to_string() } else { found.join(", ") };
+        format!("{}: {found}", count(self.checks, "check"))
+    }
+}
+
+/// What is looked at: what was named, else the package that this is, else all packages of the code repo, else none.
+fn meant(context: &Context, named: &PathArgs) -> Option<PathArgs> {
+    let is_said = !named.is_default() || named.all || named.changed.is_some();
+    if is_said || locate::manifest_for(&context.base).is_ok() {
+        return Some(named.clone());
+    }
+    locate::code_repo_of(&context.base).map(|_| PathArgs { all: true, ..named.clone() })
+}
+
+fn show(ui: &Ui, check: &Check) {
+    let (state, style) = match &check.result {
+        Ok(Finding::Fine(_)) => ("ok", Style::new().green()),
+        Ok(Finding::Warning { .. }) => ("warning", Style::new().yellow()),
+        Err(_) => ("problem", Style::new().red().bold()),
+    };
+    let indent = STATE + NAME;
+    let width = ui.columns().map_or(usize::MAX, |columns| columns.saturating_sub(indent).max(30));
+    let mut lines = wrapped(&one_line(&text(&check.result)), width).into_iter();
+    let state = format!("{}{}", ui.paint_data(state, style), " ".repeat(STATE - state.len()));
+    ui.progress.stop();
+    ui.data(&format!("{state}{:NAME$}{}", check.name, lines.next().unwrap_or_default()));
+    lines.for_each(|line| ui.data(&format!("{:indent$}{line}", "")));
+    if let Err(error) = &check.result {
+        for line in error.causes.iter().flat_map(|cause| cause.lines()) {
+            wrapped(&one_line(line), width).iter().for_each(|line| ui.data(&format!("{:indent$}{line}", "")));
+        }
+    }
+    let mark = "hint: ";
+    for hint in hints(&check.result) {
+        let mut start = ui.paint_data(mark, Style::new().cyan());
+        for line in wrapped(&one_line(hint), width.saturating_sub(mark.len())) {
+            ui.data(&format!("{:indent$}{start}{line}", ""));
+            start = " ".repeat(mark.len());
+        }
+    }
+}
+
+fn text(result: &Result<Finding>) -> String {
+    match result {
+        Ok(Finding::Fine(text) | Finding::Warning { text, .. }) => text.clone(),
+        Err(Error { message, .. }) => message.clone(),
+    }
+}
+
+fn hints(result: &Result<Finding>) -> &[String] {
+    match result {
+        Ok(Finding::Fine(_)) => &[],
+        Ok(Finding::Warning { hints, .. }) => hints,
+        Err(error) => &error.hints,
+    }
+}
+
+fn item(check: &Check) -> Value {
+    let (state, error) = match &check.result {
+        Ok(Finding::Fine(_)) => ("ok", None),
+        Ok(Finding::Warning { .. }) => ("warning", None),
+        Err(error) => ("problem", Some(error_json(error))),
+    };
+    json!({
+        "check": check.name,
+        "state": state,
+        "text": text(&check.result),
+        "hints": hints(&check.result),
+        "error": error,
+    })
+}
+
+/// Breaks a text into lines at blanks, but never in a command: between two backticks there is no break.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    let mut in_command = false;
+    let mut word = String::new();
+    let mut place = |word: &mut String| {
+        let line = lines.last_mut().map_or(0, |line| measure_text_width(line));
+        let is_first = line == 0;
+        if !is_first && line + 1 + measure_text_width(word) > width {
+            lines.push(String::new());
+        }
+        if let Some(line) = lines.last_mut() {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+        word.clear();
+    };
+    for c in text.chars() {
+        in_command ^= c == '`';
+        match c {
+            ' ' if !in_command => place(&mut word),
+            c => word.push(c),
+        }
+    }
+    place(&mut word);
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wrapped;
+
+    #[test]
+    fn lines_break_at_blanks_but_not_in_commands() {
+        assert_eq!(wrapped("one two three", 80), ["one two three"]);
+        assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrapped("one two three", 2), ["one", "two", "three"]);
+        assert_eq!(wrapped("run `git config x` now", 10), ["run", "`git config x`", "now"]);
+        assert_eq!(wrapped("(`a b`, c)", 8), ["(`a b`,", "c)"]);
+        assert_eq!(wrapped("", 8), [""]);
+    }
+}
