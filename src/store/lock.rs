@@ -222,7 +222,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(dir.path().join("refs/tags/py")).unwrap();
         let write = |name: &str| std::fs::write(dir.path().join(name), "").unwrap();
-        ["index", "index.lock", "refs/tags/py/a", "refs/tags/py/a.lock", "refs/heads.lock"].map(write);
+        ["index", "index.lock", "refs/tags/py/a", "refs/tags/py/a.lock", "refs/heads.lock"].into_iter().for_each(write);
         remove_stale_git_locks(dir.path()).unwrap();
         let is_there = |name: &&str| dir.path().join(name).exists();
         let left = ["index", "index.lock", "refs/tags/py/a", "refs/tags/py/a.lock", "refs/heads.lock"];

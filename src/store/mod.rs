@@ -2,6 +2,7 @@
 //! code repo. Only it downloads. It has no promisor remote in its configuration, so that for every other call an object
 //! that is not here is simply missing.
 
+pub mod apart;
 pub mod census;
 pub mod checkout;
 pub mod composite;
