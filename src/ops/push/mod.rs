@@ -4,6 +4,7 @@ pub mod intent;
 mod send;
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use super::apply::{self, Transition};
@@ -16,6 +17,7 @@ use crate::manifest::{Form, Manifest, edit};
 use crate::names::{Oid, RefName};
 use crate::store::checkout::Checkout;
 use crate::store::composite::{self, Grafts};
+use crate::store::git_dir::remove_if_there;
 use crate::store::listing::{self, Listing};
 use crate::store::paths;
 use intent::Intent;
@@ -249,9 +251,19 @@ impl Push<'_> {
     fn only_this_slice(&self, repo: &Repo, whole: &Oid) -> Result<Oid> {
         let slice = &self.manifest.slice;
         let mut objects = repo.objects()?;
-        let gone =
-            || Error::failed(format!("commit `{}` is not in the object store", self.base)).hint("run `assets restore`");
-        let (_, base) = objects.commit(self.base.as_str())?.ok_or_else(gone)?;
+        let base = match objects.commit(self.base.as_str())? {
+            Some((_, base)) => base,
+            None => {
+                // It went with a deleted store, which nothing has looked for so far.
+                enter(&self.checkout)?;
+                objects = repo.objects()?;
+                let gone = || {
+                    Error::failed(format!("commit `{}` is not in the object store", self.base))
+                        .hint("run `assets restore`")
+                };
+                objects.commit(self.base.as_str())?.ok_or_else(gone)?.1
+            }
+        };
         let mut grafts = Grafts::from([(slice.clone(), listing::tree_at(&mut objects, whole, slice)?.flatten())]);
         for inner in composite::slices_inside(&self.checkout.slices(), slice) {
             let tree = listing::tree_at(&mut objects, &base.tree, inner)?.flatten();
@@ -411,12 +423,20 @@ fn names_in(folder: &Path) -> Vec<String> {
 /// Replaces a file of the code repo in one step, with its permissions kept and its content on disk before its name.
 fn replace_keeping_mode(file: &Path, content: &[u8]) -> Result<()> {
     use std::io::Write;
-    let folder = file.parent().unwrap_or(file);
     let permissions = std::fs::metadata(file).at("read", file)?.permissions();
-    let mut new = tempfile::Builder::new().prefix(".assets-").tempfile_in(folder).at("write into", folder)?;
-    new.write_all(content).at("write", file)?;
-    new.as_file().set_permissions(permissions).at("set the permissions of", file)?;
-    new.as_file().sync_all().at("write", file)?;
-    new.persist(file).map_err(|e| e.error).at("replace", file)?;
-    Ok(())
+    // Always the same name: what a killed push left in the code repo goes with the next one.
+    let mut name = file.file_name().unwrap_or_default().to_os_string();
+    name.push(".new");
+    let new = file.with_file_name(name);
+    remove_if_there(&new)?;
+    let written = File::create_new(&new).and_then(|mut file| {
+        file.write_all(content)?;
+        file.set_permissions(permissions)?;
+        file.sync_all()
+    });
+    let replaced = written.at("write", &new).and_then(|()| std::fs::rename(&new, file).at("replace", file));
+    if replaced.is_err() {
+        let _ = remove_if_there(&new);
+    }
+    replaced
 }
