@@ -8,9 +8,10 @@ use crate::git::objects::Objects;
 use crate::git::parse::Change;
 use crate::manifest::{Form, Manifest, Pin};
 use crate::names::{Oid, RepoPath};
+use crate::store::apart::Apart;
 use crate::store::checkout::Checkout;
 use crate::store::composite::{self, Shown, Slices};
-use crate::store::{Want, git_dir, journal};
+use crate::store::{Want, git_dir, journal, listing};
 
 /// The commit that shows all slices, written into the checkout's own objects if it is a composite.
 pub fn head_for(
@@ -19,15 +20,17 @@ pub fn head_for(
     slices: &Slices,
     current: Option<Shown>,
 ) -> Result<Oid> {
-    // Not in the store, which may be deleted: stash entries are changes of this commit.
     let own_objects = checkout.git_dir.join("objects");
+    // Not in the store: stash entries are changes of this commit.
+    let apart = Apart::begin(&checkout.git_dir)?;
     let mut writer = checkout.store.with_objects_of(&[&own_objects]);
-    writer.place.write_objects = Some(own_objects);
-    writer.place.also_objects = vec![checkout.store.objects_dir()];
-    match objects {
-        Some(objects) => composite::head_for(&writer, objects, slices, current),
-        None => composite::head_for(&writer, &mut writer.objects()?, slices, current),
-    }
+    writer.place.also_objects.push(checkout.store.objects_dir());
+    let head = match objects {
+        Some(objects) => composite::head_for(&writer, &apart, objects, slices, current),
+        None => composite::head_for(&writer, &apart, &mut writer.objects()?, slices, current),
+    };
+    apart.keep()?;
+    head
 }
 
 /// Makes an existing checkout fit for work, under its lock: nobody else's configuration, no change half done, HEAD,
@@ -55,7 +58,7 @@ pub fn enter(checkout: &Checkout) -> Result<Option<Objects>> {
 /// Makes a composite commit anew that went with the store it was written to.
 fn mend_head(checkout: &Checkout, objects: &mut Objects) -> Result<()> {
     let (Some(head), slices) = (checkout.head(), checkout.slices()) else { return Ok(()) };
-    if slices.is_empty() || objects.commit(head.as_str())?.is_some() {
+    if slices.is_empty() || has_trees(objects, &head, &slices)? {
         return Ok(());
     }
     let again = head_for(checkout, Some(objects), &slices, None)?;
@@ -128,7 +131,20 @@ fn has_shown_commits(checkout: &Checkout, objects: &mut Objects) -> Result<bool>
     commits.sort();
     commits.dedup();
     let trees: Vec<String> = commits.iter().map(|commit| format!("{commit}^{{tree}}")).collect();
-    Ok(objects.infos(&trees)?.iter().all(Option::is_some))
+    if !objects.infos(&trees)?.iter().all(Option::is_some) {
+        return Ok(false);
+    }
+    match checkout.head() {
+        Some(head) => has_trees(objects, &head, &checkout.slices()),
+        None => Ok(true),
+    }
+}
+
+/// Whether the trees of a commit are here, down to each slice.
+fn has_trees(objects: &mut Objects, commit: &Oid, slices: &Slices) -> Result<bool> {
+    let Some((_, commit)) = objects.commit(commit.as_str())? else { return Ok(false) };
+    let asked: Vec<(&Oid, &RepoPath)> = slices.keys().map(|slice| (&commit.tree, slice)).collect();
+    Ok(listing::trees_at(objects, &asked)?.iter().all(Option::is_some))
 }
 
 /// The pin that a slice is shown at; a checkout of the tag form shows nothing but its one slice.

@@ -11,6 +11,7 @@ use crate::git::Signature;
 use crate::git::parse::{Blob, Change, ChangeKind, TreeChange};
 use crate::manifest::Pin;
 use crate::names::{Oid, RepoPath};
+use crate::store::apart::Apart;
 use crate::store::checkout::Checkout;
 use crate::store::git_dir::{path_of_ref_name, ref_name_of, refs_below, write_ref};
 use crate::store::{Want, listing};
@@ -40,8 +41,12 @@ pub fn create(checkout: &Checkout, slice: &RepoPath, pending: &[Change], reason:
     let head = checkout.head().ok_or_else(|| Error::failed(format!("`{}` has no HEAD", checkout.dir.display())))?;
     let index = checkout.index_of_head()?;
     let paths: Vec<&str> = pending.iter().map(|change| change.path.as_str()).collect();
-    checkout.repo.update_index(&index, &paths)?;
+    // What is somebody's own must not be in the store alone, which may be deleted.
+    let apart = Apart::begin(&checkout.git_dir)?;
+    apart.only(&checkout.repo).update_index(&index, &paths)?;
     let tree = checkout.repo.write_tree(&index)?;
+    apart.write_trees(&checkout.repo, &mut checkout.objects()?, &tree, &paths)?;
+    apart.keep()?;
     // The date is the entry's only news; a fixed identity works for users who told git none.
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
     let message = format!("{reason}\n\ntime {now}\n");

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::apart::Apart;
 use super::listing;
 use crate::error::{Error, Result};
 use crate::git::objects::{Objects, TreeEntry, TreeWriter};
@@ -26,11 +27,17 @@ pub fn slices_inside<'a>(slices: &'a Slices, outer: &'a RepoPath) -> impl Iterat
 pub type Shown<'a> = (&'a Oid, &'a Slices);
 
 /// Chooses the commit that shows every slice at its pin. `current` stays if it does: then no file is touched at all.
-/// Else one of the newest pins that does, else a composite commit, which is written with `repo`.
+/// Else one of the newest pins that does, else a composite commit, which is written with `repo` into `apart`.
 ///
 /// # Errors
 /// When a pin is not in the object database.
-pub fn head_for(repo: &Repo, objects: &mut Objects, slices: &Slices, current: Option<Shown>) -> Result<Oid> {
+pub fn head_for(
+    repo: &Repo,
+    apart: &Apart,
+    objects: &mut Objects,
+    slices: &Slices,
+    current: Option<Shown>,
+) -> Result<Oid> {
     /// Older pins hardly ever hold what newer ones changed, and each has trees of its own to be read.
     const NEWEST: usize = 4;
     let oids: Vec<&str> = slices.values().map(Oid::as_str).collect();
@@ -64,14 +71,17 @@ pub fn head_for(repo: &Repo, objects: &mut Objects, slices: &Slices, current: Op
         return Ok(commit.clone());
     }
     let Some((_, _, newest)) = pins.first() else { return Err(Error::failed("a checkout without slices")) };
-    let tree = graft(objects, &mut repo.trees()?, newest, &wanted)?;
+    let tree = graft(objects, &mut apart.only(repo).trees()?, newest, &wanted)?;
     let parents: Vec<&Oid> = pins.iter().map(|(_, pin, _)| *pin).collect();
     let mut message =
         String::from("Recordings at several pins\n\nMade by `assets` for this checkout only; it is never pushed.\n\n");
     for (slice, pin) in slices {
         message.push_str(&format!("{pin} {slice}\n"));
     }
-    repo.commit_tree(&tree, &parents, &message, &Signature::Fixed)
+    // It looks whether its parents are there.
+    let mut writer = apart.only(repo);
+    writer.place.also_objects = repo.place.also_objects.clone();
+    writer.commit_tree(&tree, &parents, &message, &Signature::Fixed)
 }
 
 /// Replaces some trees below `root` and returns the new root; the same one when nothing changes.

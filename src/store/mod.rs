@@ -2,6 +2,7 @@
 //! code repo. Only it downloads. It has no promisor remote in its configuration, so that for every other call an object
 //! that is not here is simply missing.
 
+pub mod apart;
 pub mod census;
 pub mod checkout;
 pub mod composite;
@@ -223,8 +224,11 @@ impl Store {
 
     /// Whether git cannot read it as a repository, or finds a pack broken.
     fn is_damaged(&self) -> bool {
-        let head = self.repo.git.call(&self.repo.place, ["count-objects", "-v"]).run();
-        !head.is_ok_and(|output| output.succeeded() && !output.stderr.contains("error"))
+        match self.repo.git.call(&self.repo.place, ["count-objects", "-v"]).run() {
+            // One that was killed says nothing about the store.
+            Ok(output) => output.code.is_some() && (!output.succeeded() || output.stderr.contains("error")),
+            Err(_) => false,
+        }
     }
 
     /// Moves a broken store out of the way, never deleting it.

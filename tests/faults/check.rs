@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
+use crate::processes::{start, wait};
 use crate::rig::{Rig, Work};
-use crate::support::snapshot;
+use crate::support::{Run, snapshot};
 
 /// Path and content; none where a file was deleted.
 type Files = BTreeMap<String, Option<Vec<u8>>>;
@@ -45,7 +47,8 @@ impl State {
         let (mut shown, mut aside) = (BTreeMap::new(), BTreeMap::new());
         for (path, mut content) in snapshot(&rig.code.path.join(".assets")) {
             let (first, rest) = path.split_once('/').unwrap_or(("", &path));
-            if first == ".locks" || first.starts_with(".new-") || rest.starts_with(".git/") {
+            if first == ".locks" || first.starts_with(".new-") || rest.starts_with(".git/") || rest.starts_with(".tmp-")
+            {
                 continue;
             }
             replace(&mut content, &names);
@@ -58,7 +61,7 @@ impl State {
                 continue;
             }
             let dir = rig.code.checkout(&name);
-            let said = rig.code.git_in(&dir, ["--no-optional-locks", "status", "--porcelain", "-uall"]);
+            let said = look(rig, &dir, ["--no-optional-locks", "status", "--porcelain", "-uall"]);
             stashes.extend(entries(rig, &dir).into_iter().map(|(slice, files)| (format!("{name} {slice}"), files)));
             if !name.contains(".broken-") {
                 status.insert(name, said.stdout + &said.stderr);
@@ -148,6 +151,16 @@ impl State {
     }
 }
 
+/// Runs git where something may be missing. It must not fetch that: the fetch may lack the same and fetch it in turn,
+/// without end.
+pub fn look<const N: usize>(rig: &Rig, dir: &Path, args: [&str; N]) -> Run {
+    let mut command = Command::new("git");
+    command.args(args).current_dir(dir).env_clear().envs(rig.code.env().iter().map(|(name, value)| (name, value)));
+    command.env("GIT_NO_LAZY_FETCH", "1").env("GIT_ALLOW_PROTOCOL", "none");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    wait(start(&mut command, rig.world.root()), rig.world.root())
+}
+
 fn names(files: &Files) -> String {
     files
         .iter()
@@ -176,7 +189,7 @@ fn difference<T: PartialEq + AsRef<[u8]>>(
 /// The stash entries of a checkout.
 fn entries(rig: &Rig, dir: &Path) -> Vec<(String, Arc<Files>)> {
     let format = "--format=%(refname:lstrip=3) %(objectname) %(parent)";
-    let listed = rig.code.git_in(dir, ["for-each-ref", format, "refs/assets/stash"]);
+    let listed = look(rig, dir, ["for-each-ref", format, "refs/assets/stash"]);
     let mut entries = Vec::new();
     for line in listed.stdout.lines() {
         let mut words = line.split(' ').map(String::from);
@@ -193,13 +206,17 @@ fn changed(rig: &Rig, dir: &Path, parent: &str, commit: &str) -> Arc<Files> {
     if let Some(known) = rig.checked.stashes.lock().unwrap().get(&key) {
         return known.clone();
     }
-    let listed = rig.code.git_in(dir, ["diff-tree", "-r", "--no-renames", "-z", parent, commit]).ok().stdout;
+    let listed = look(rig, dir, ["diff-tree", "-r", "--no-renames", "-z", parent, commit]);
+    if listed.code != Some(0) {
+        // It cannot be read as it is, and counts for nothing.
+        return Arc::default();
+    }
     let mut files = Files::new();
-    let mut fields = listed.split('\0');
+    let mut fields = listed.stdout.split('\0');
     while let (Some(meta), Some(path)) = (fields.next().filter(|meta| !meta.is_empty()), fields.next()) {
         let blob = meta.split(' ').nth(3).expect("a blob");
-        let content = (!blob.starts_with("0000"))
-            .then(|| rig.code.git_in(dir, ["cat-file", "blob", blob]).ok().stdout.into_bytes());
+        let content =
+            (!blob.starts_with("0000")).then(|| look(rig, dir, ["cat-file", "blob", blob]).stdout.into_bytes());
         files.insert(path.to_string(), content);
     }
     let files = Arc::new(files);

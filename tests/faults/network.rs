@@ -13,7 +13,7 @@ const WORKERS: usize = 4;
 
 #[test]
 fn cut() {
-    sweep("network cut", "FAULTS_CUT", 6, WORKERS, |rig, case, _, random| {
+    sweep("network cut", "FAULTS_CUT", 4, WORKERS, |rig, case, _, random| {
         rig.set_up(case);
         let bytes = random.u64(0..=answered(rig, case));
         // For good, or once: then it is tried again and nobody notices.
@@ -46,7 +46,7 @@ fn answers() -> Vec<Fault> {
 #[test]
 fn wrong_answers() {
     let answers = answers();
-    sweep("wrong answer", "FAULTS_ANSWERS", 6, WORKERS, |rig, case, number, _| {
+    sweep("wrong answer", "FAULTS_ANSWERS", 4, WORKERS, |rig, case, number, _| {
         let fault = answers[(number + number / CASES.len()) % answers.len()].clone();
         rig.set_up(case);
         (format!("{}: {fault:?}", case.name), under(rig, case, fault))

@@ -109,7 +109,7 @@ const PLANTS: &[Plant] = plants! {
 
 #[test]
 fn planted() {
-    sweep("planted damage", "FAULTS_PLANTED", 9, 2, |rig, case, number, random| {
+    sweep("planted damage", "FAULTS_PLANTED", 6, 2, |rig, case, number, random| {
         // Whole rounds go through all pairs; less than that takes some of each.
         let first = if number < CASES.len() { random.usize(..PLANTS.len()) } else { number / CASES.len() };
         let plant = &PLANTS[(first + number) % PLANTS.len()];

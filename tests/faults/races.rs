@@ -21,7 +21,7 @@ fn rounds(count: &str, quick: usize, full: usize) -> (u64, usize) {
 
 #[test]
 fn restores() {
-    let (rounds, at_once) = rounds("FAULTS_RESTORES", 16, RESTORES);
+    let (rounds, at_once) = rounds("FAULTS_RESTORES", 12, RESTORES);
     let (seed, mut tally, mut rig) = (seed(), Tally::default(), Rig::new());
     for round in 0..rounds as usize {
         // Cold, to another pin with changes in the way, and with nothing to do for all but the first.

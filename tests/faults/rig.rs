@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::cases::Case;
-use crate::check::{Checked, State};
+use crate::check::{self, Checked, State};
 use crate::disk::Disk;
 use crate::processes::{self, end_marked};
 use crate::report::Fate;
@@ -272,7 +272,7 @@ impl Rig {
         std::fs::create_dir_all(self.world.root().join("tmp")).expect("a folder for temporary files");
         // The copies have other inodes; to git they would all look changed.
         for checkout in self.code.checkouts() {
-            self.code.git_in(&self.code.checkout(&checkout), ["update-index", "-q", "--refresh"]);
+            check::look(self, &self.code.checkout(&checkout), ["update-index", "-q", "--refresh"]);
         }
     }
 }

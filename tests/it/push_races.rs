@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::pushing::{BRANCH, Stage, is_settled, record, recorded, remote_hook};
 use crate::support::server::Fault;
-use crate::support::{CodeRepo, Run, World, finish, with_every_git, write};
+use crate::support::{CodeRepo, Run, World, finish, snapshot, with_every_git, write};
 
 /// Starts a push in each code repo, then waits for all.
 fn push_at_once(clones: &[CodeRepo]) -> Vec<Run> {
@@ -317,4 +317,29 @@ fn killed_while_pushing_a_tag_the_next_push_finishes() {
         assert!(tags.contains(&stage.code.pin("sdk/a", "Tag")));
         stage.is_settled();
     });
+}
+
+#[cfg(unix)]
+#[test]
+fn killed_between_manifest_and_breadcrumb() {
+    let world = World::new();
+    let stage = Stage::tagged(&world);
+    stage.record(&[("one.json", "mine\n")]);
+    let git_dir = stage.code.only_checkout().join(".git");
+    let notes = || {
+        let names = std::fs::read_dir(&git_dir).unwrap().map(|entry| entry.unwrap().path());
+        names.filter(|path| path.to_string_lossy().contains("assets-push-")).collect::<Vec<_>>()
+    };
+    push_and_die(&stage);
+    let note = notes().pop().expect("the note of the push");
+    let text = std::fs::read(&note).unwrap();
+    let crumbs = stage.code.path.join(".assets/breadcrumb");
+    let before = snapshot(&crumbs);
+    stage.push().ok();
+    let done = snapshot(&crumbs);
+    assert_ne!(before, done);
+    write(&note, text);
+    before.iter().for_each(|(name, content)| write(&crumbs.join(name), content));
+    stage.push().ok().says("nothing to push");
+    assert_eq!((snapshot(&crumbs), notes()), (done, Vec::new()));
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::support::server::{GitServer, Options};
+use crate::support::server::{ALWAYS, Fault, GitServer, Options};
 use crate::support::{ASSETS, CodeRepo, World, finish, run, snapshot, with_every_git, write};
 
 /// A server, and a code repo with two slices at different pins.
@@ -262,6 +262,22 @@ fn stash_entries_outlive_the_store() {
         }
         assert_eq!(s.slice()["1.json"], b"mine");
         assert_eq!(std::fs::read(s.checkout().join("recordings/sdk/b/b.json")).unwrap(), b"mine");
+    });
+}
+
+#[test]
+fn a_stash_entry_is_whole_without_the_store() {
+    with_every_git(|world| {
+        let s = Scene::restored(world);
+        write(&s.checkout().join("recordings/sdk/a/1.json"), "mine");
+        // Its objects are in the store from here on.
+        s.server.set_fault(Fault::Status { code: 403, retry_after: None, times: ALWAYS });
+        s.code.assets(["push", "sdk/a"]).fails(4);
+        s.server.set_fault(Fault::None);
+        s.code.assets(["reset", "-y", "sdk/a"]).ok();
+        std::fs::remove_dir_all(world.root().join("cache")).unwrap();
+        s.code.assets(["stash", "pop", "sdk/a"]).ok();
+        assert_eq!(s.slice()["1.json"], b"mine");
     });
 }
 

@@ -8,7 +8,7 @@ use super::{First, Push, Pushed};
 use crate::error::{Error, Result};
 use crate::manifest::{Form, Manifest, Pin};
 use crate::names::{Oid, RepoPath};
-use crate::ops::Outcome;
+use crate::ops::{Outcome, breadcrumb};
 use crate::store::git_dir::{remove_if_there, write_atomically};
 
 /// The note that a push is under way: kept until the manifest names its commit.
@@ -63,6 +63,8 @@ impl Push<'_> {
             return self.nothing();
         }
         if self.manifest.pin() == Pin::Commit(commit.clone()) || !intent.leaves_behind(self.manifest) {
+            // Only what comes after the manifest may be left to do.
+            breadcrumb::write(&self.checkout.folder, self.manifest)?;
             self.forget()?;
             return self.nothing();
         }

@@ -281,9 +281,19 @@ impl<'a> Push<'a> {
     fn only_this_slice(&self, repo: &Repo, whole: &Oid) -> Result<Oid> {
         let slice = &self.manifest.slice;
         let mut objects = repo.objects()?;
-        let gone =
-            || Error::failed(format!("commit `{}` is not in the object store", self.base)).hint("run `assets restore`");
-        let (_, base) = objects.commit(self.base.as_str())?.ok_or_else(gone)?;
+        let base = match objects.commit(self.base.as_str())? {
+            Some((_, base)) => base,
+            None => {
+                // It went with a deleted store, which nothing has looked for so far.
+                enter(&self.checkout)?;
+                objects = repo.objects()?;
+                let gone = || {
+                    Error::failed(format!("commit `{}` is not in the object store", self.base))
+                        .hint("run `assets restore`")
+                };
+                objects.commit(self.base.as_str())?.ok_or_else(gone)?.1
+            }
+        };
         let mut grafts = Grafts::from([(slice.clone(), listing::tree_at(&mut objects, whole, slice)?.flatten())]);
         for inner in composite::slices_inside(&self.checkout.slices(), slice) {
             let tree = listing::tree_at(&mut objects, &base.tree, inner)?.flatten();
