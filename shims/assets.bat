@@ -12,12 +12,21 @@ rem Called, because dp0 is wrong outside of a called label when the shim was fou
 set "shim_home=%~dp0"
 exit /b
 
+rem Sets shim_exe to the program in the directory shim_dir, if it has none yet.
+:look
+if defined shim_exe exit /b
+if not defined shim_dir exit /b
+for %%I in ("%shim_dir%\.") do set "shim_dir=%%~fI"
+if /i "%shim_dir%"=="%shim_start%" exit /b
+if exist "%shim_dir%\assets.exe" if not exist "%shim_dir%\assets.exe\*" set "shim_exe=%shim_dir%\assets.exe"
+exit /b
+
 :start
 rem 1. ASSETS_EXE
 if not defined ASSETS_EXE goto repo
 set "shim_exe=%ASSETS_EXE:"=%"
 if not exist "%shim_exe%" goto bad_exe
-if exist "%shim_exe%\" goto bad_exe
+if exist "%shim_exe%\*" goto bad_exe
 if /i not "%shim_exe:~-4%"==".exe" goto bad_exe
 rem A bare name would be searched on PATH.
 for %%I in ("%shim_exe%") do set "shim_exe=%%~fI"
@@ -41,7 +50,7 @@ goto path
 set "shim_tools=%shim_root%\.tools\assets\assets.exe"
 set "shim_exe=%shim_tools%"
 if not exist "%shim_exe%" goto path
-if not exist "%shim_exe%\" goto run
+if not exist "%shim_exe%\*" goto run
 
 rem 3. PATH, without the directory of this file
 :path
@@ -50,7 +59,10 @@ set "shim_path="
 if not defined PATH goto cargo
 set "shim_path=%PATH:"=%"
 if not defined shim_path goto cargo
-for %%P in ("%shim_path:;=" "%") do if not defined shim_exe if not "%%~P"=="" if exist "%%~fP\assets.exe" if not exist "%%~fP\assets.exe\" if /i not "%%~fP"=="%shim_start%" if /i not "%%~fP"=="%shim_home%" set "shim_exe=%%~fP\assets.exe"
+for %%P in ("%shim_path:;=" "%") do (
+    set "shim_dir=%%~P"
+    call :look
+)
 if defined shim_exe goto run
 
 rem 4. cargo
@@ -62,7 +74,7 @@ if not defined shim_cargo goto lost
 set "shim_cargo=%shim_cargo%\bin\assets.exe"
 set "shim_exe=%shim_cargo%"
 if not exist "%shim_exe%" goto lost
-if not exist "%shim_exe%\" goto run
+if not exist "%shim_exe%\*" goto run
 
 :lost
 if not defined shim_cargo set "shim_cargo=cargo's bin directory, but neither CARGO_HOME nor USERPROFILE is set"

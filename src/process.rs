@@ -2,7 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "src/git/exec.rs starts git, and this place everything else")]
 
 use std::ffi::OsString;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -88,6 +88,20 @@ impl Program {
         let said = said.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(Some(Ended { code: status.code(), stderr: String::from_utf8_lossy(&said).into_owned() }))
     }
+}
+
+/// Shows text through a pager: a command line for a shell, as git takes it. Whether it could be started.
+pub fn page(pager: &str, env: &[(OsString, OsString)], text: &str) -> bool {
+    /// The exit codes of a shell that cannot find, or cannot start, a command.
+    const NOT_STARTED: [i32; 2] = [126, 127];
+    let mut shell = Command::new("sh");
+    shell.args(["-c", pager]).envs(env.iter().map(|(name, value)| (name, value))).stdin(Stdio::piped());
+    let Ok(mut child) = shell.spawn() else { return false };
+    if let Some(mut stdin) = child.stdin.take() {
+        // A reader who has seen enough leaves before the end.
+        let _ = stdin.write_all(text.as_bytes());
+    }
+    child.wait().is_ok_and(|status| !status.code().is_some_and(|code| NOT_STARTED.contains(&code)))
 }
 
 /// Waits until both outputs are closed and the process has ended. A grandchild that keeps a pipe open (a credential

@@ -36,6 +36,8 @@ pub struct Environment {
     pub scanner_rules: Option<PathBuf>,
     /// What git's own environment must keep or lose.
     pub git: GitEnvironment,
+    /// What a pager gets that the user has not set: as git starts one.
+    pub for_pager: Vec<(OsString, OsString)>,
 }
 
 /// Bounds on what a checkout accepts from an assets repo, against trees made to fill the disk.
@@ -67,6 +69,8 @@ pub struct GitEnvironment {
     pub config_count: usize,
     /// `GIT_ALLOW_PROTOCOL`: protocols the caller restricts git to.
     pub allow_protocol: Option<String>,
+    /// `GIT_PAGER`: how the user reads long text; empty for not at all.
+    pub pager: Option<String>,
     /// Whether `GIT_SSH_COMMAND` or `GIT_SSH` name the user's own ssh.
     pub own_ssh: bool,
 }
@@ -175,8 +179,14 @@ impl Environment {
                 removed: removed_for_git(token.is_some()),
                 config_count: text("GIT_CONFIG_COUNT").and_then(|n| n.parse().ok()).unwrap_or(0),
                 allow_protocol: std::env::var("GIT_ALLOW_PROTOCOL").ok(),
+                pager: std::env::var("GIT_PAGER").ok(),
                 own_ssh: text("GIT_SSH_COMMAND").or(text("GIT_SSH")).is_some(),
             },
+            for_pager: [("LESS", "FRX"), ("LV", "-c")]
+                .into_iter()
+                .filter(|(name, _)| std::env::var_os(name).is_none())
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect(),
             token,
             cwd,
         })

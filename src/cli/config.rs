@@ -1,9 +1,10 @@
-//! `assets config locate` and `assets config show`.
+//! `assets config locate`, `assets config show` and `assets config create`.
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::json;
 
+use super::init::{self, InitArgs};
 use super::{PathArgs, Report, manifests};
 use crate::error::Result;
 use crate::manifest::{Form, Manifest};
@@ -26,6 +27,8 @@ enum ConfigCommand {
     Locate(LocateArgs),
     /// Print the assets.json with its defaults filled in
     Show(ShowArgs),
+    /// Make the assets.json of a package that has none, as `assets init` does
+    Create(InitArgs),
 }
 
 #[derive(Args)]
@@ -53,6 +56,7 @@ impl ConfigArgs {
         match self.command {
             ConfigCommand::Locate(_) => "config locate",
             ConfigCommand::Show(_) => "config show",
+            ConfigCommand::Create(_) => "config create",
         }
     }
 }
@@ -62,6 +66,7 @@ pub fn run(context: &Context, ui: &Ui, args: &ConfigArgs) -> Result<Report> {
     let (paths, locate) = match &args.command {
         ConfigCommand::Locate(args) => (&args.paths, true),
         ConfigCommand::Show(args) => (&args.paths, false),
+        ConfigCommand::Create(args) => return init::run(context, ui, args),
     };
     for manifest in manifests::load(context, ui, paths, &mut report) {
         let root = match context.recordings_root(&manifest) {

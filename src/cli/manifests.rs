@@ -13,14 +13,12 @@ use crate::ui::Ui;
 
 /// Loads each manifest once; those that are bad are reported and left out.
 pub fn load(context: &Context, ui: &Ui, paths: &PathArgs, report: &mut Report) -> Vec<Manifest> {
+    if !paths.are_searched() {
+        return load_named(context, ui, &paths.named(), report);
+    }
+    report.found = true;
     let mut loaded = Loaded::default();
-    let whole_repo = paths.all || paths.changed.is_some();
-    report.found = whole_repo;
     for path in paths.named() {
-        if !whole_repo {
-            loaded.add(ui, report, context.manifest(&path), || path.to_string_lossy().into_owned());
-            continue;
-        }
         match discovered(context, paths, &path) {
             Ok(files) => {
                 let manifests = context.each(&files, |file| context.found_manifest(file));
@@ -31,11 +29,34 @@ pub fn load(context: &Context, ui: &Ui, paths: &PathArgs, report: &mut Report) -
             Err(error) => report.fail(ui, &path.to_string_lossy(), &error),
         }
     }
-    if whole_repo && loaded.manifests.is_empty() && report.failures.is_empty() {
+    if loaded.manifests.is_empty() && report.failures.is_empty() {
         ui.status(match paths.changed {
             Some(_) => "no package with an `assets.json` has changed",
             None => "there is no `assets.json` here",
         });
+    }
+    loaded.manifests
+}
+
+/// The files that a command line means, whether they can be read or not.
+pub fn files(context: &Context, paths: &PathArgs) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in paths.named() {
+        match paths.are_searched() {
+            true => files.extend(discovered(context, paths, &path)?),
+            false => files.push(locate::manifest_for(&context.base.join(&path))?),
+        }
+    }
+    files.sort();
+    files.dedup();
+    Ok(files)
+}
+
+/// As [`load`], of paths that each mean one manifest.
+pub fn load_named(context: &Context, ui: &Ui, paths: &[PathBuf], report: &mut Report) -> Vec<Manifest> {
+    let mut loaded = Loaded::default();
+    for path in paths {
+        loaded.add(ui, report, context.manifest(path), || path.to_string_lossy().into_owned());
     }
     loaded.manifests
 }

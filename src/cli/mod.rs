@@ -1,13 +1,18 @@
 //! The command line: arguments, and turning what the operations return into output and an exit code.
 
+mod checkout;
 mod config;
+mod diff;
 mod doctor;
 mod gc;
+mod init;
 mod legacy;
 mod manifests;
+mod preview;
 mod push;
 mod quick;
 mod reset;
+mod reset_manifest;
 mod restore;
 mod stash;
 mod status;
@@ -98,8 +103,14 @@ enum Command {
     Restore(restore::RestoreArgs),
     /// Send new and changed recordings, then move the pin in the assets.json
     Push(push::PushArgs),
+    /// Make the assets.json of a package that has none
+    Init(init::InitArgs),
     /// Show which recordings are restored, at which commit, and what is pending
     Status(status::StatusArgs),
+    /// Show recordings at another commit, tag or branch than the assets.json pins
+    Checkout(checkout::CheckoutArgs),
+    /// Show the changes of recordings that no push has sent
+    Diff(diff::DiffArgs),
     /// Drop local changes of recordings and show the pin again
     Reset(reset::ResetArgs),
     /// List or bring back changes that were put aside
@@ -197,7 +208,10 @@ impl Command {
         match self {
             Command::Restore(_) => "restore",
             Command::Push(_) => "push",
+            Command::Init(_) => "init",
             Command::Status(_) => "status",
+            Command::Checkout(_) => "checkout",
+            Command::Diff(_) => "diff",
             Command::Reset(_) => "reset",
             Command::Stash(args) => args.name(),
             Command::Config(args) => args.name(),
@@ -210,7 +224,10 @@ impl Command {
         match self {
             Command::Restore(args) => restore::run(context, ui, args),
             Command::Push(args) => push::run(context, ui, args),
+            Command::Init(args) => init::run(context, ui, args),
             Command::Status(args) => status::run(context, ui, args),
+            Command::Checkout(args) => checkout::run(context, ui, args),
+            Command::Diff(args) => diff::run(context, ui, args),
             Command::Reset(args) => reset::run(context, ui, args),
             Command::Stash(args) => stash::run(context, ui, args),
             Command::Config(args) => config::run(context, ui, args),
@@ -224,6 +241,11 @@ impl PathArgs {
     /// Whether nothing was named.
     fn is_default(&self) -> bool {
         self.paths.is_empty() && self.assets_json_path.is_empty()
+    }
+
+    /// Whether manifests are looked for, and a path is where.
+    fn are_searched(&self) -> bool {
+        self.all || self.changed.is_some()
     }
 
     /// What was named, or the current directory.

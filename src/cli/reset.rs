@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::restore::{self, Summary};
-use super::{PathArgs, Report, manifests};
+use super::{PathArgs, Report, manifests, preview, reset_manifest};
 use crate::error::{Error, Result};
 use crate::interrupt;
 use crate::ops::plan::Refusal;
@@ -18,18 +18,34 @@ Even a reset leaves a stash entry: `assets stash pop` brings the changes back.
 Examples:
   assets reset              asks first
   assets reset -y sdk/core  does not ask
-  assets reset --all -y     every package of the code repo")]
+  assets reset --all -y     every package of the code repo
+  assets reset --manifest   the assets.json too, as the last commit has it")]
 pub struct ResetArgs {
     #[command(flatten)]
     paths: PathArgs,
     /// Do not ask
     #[arg(short, long)]
     yes: bool,
+    /// Put the assets.json back to what HEAD of the code repo has, too
+    #[arg(long)]
+    manifest: bool,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
 }
 
 pub fn run(context: &Context, ui: &Ui, args: &ResetArgs) -> Result<Report> {
     let mut report = Report::new();
-    let manifests = manifests::load(context, ui, &args.paths, &mut report);
+    let edited = if args.manifest { reset_manifest::look(context, &args.paths)? } else { Vec::new() };
+    if !args.dry_run {
+        reset_manifest::put_back(ui, &edited, args.yes)?;
+    }
+    let mut manifests = manifests::load(context, ui, &args.paths, &mut report);
+    if args.dry_run {
+        reset_manifest::plan(ui, &edited, &mut manifests)?;
+        preview::show(context, ui, &manifests, Policy::Reset { confirmed: true }, &mut report)?;
+        return Ok(report);
+    }
     let answers = apply(context, &manifests, Policy::Reset { confirmed: args.yes });
     ui.progress.stop();
     let summary = Summary::of(&answers, &report);

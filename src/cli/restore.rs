@@ -3,10 +3,13 @@
 use clap::Args;
 use serde_json::json;
 
-use super::{PathArgs, Report, manifests};
+use super::diff::printable_diff;
+use super::{PathArgs, Report, init, manifests, preview};
 use crate::error::{Error, Result};
+use crate::git::DiffLook;
 use crate::manifest::Manifest;
-use crate::names::{Oid, printable};
+use crate::names::Oid;
+use crate::ops::diff::diff;
 use crate::ops::plan::{OnPending, Refusal};
 use crate::ops::restore::{Policy, Restored, restore};
 use crate::ops::status::status;
@@ -22,7 +25,8 @@ Examples:
   assets restore -a sdk/core/assets.json
   assets restore --all              every package of the code repo
   assets restore --changed          those that differ from the remote's default branch
-  assets restore --stash            put pending changes aside if the pin has moved")]
+  assets restore --stash            put pending changes aside if the pin has moved
+  assets restore --init sdk/new     make the assets.json of a new package first")]
 pub struct RestoreArgs {
     #[command(flatten)]
     paths: PathArgs,
@@ -35,6 +39,12 @@ pub struct RestoreArgs {
     /// Where the pin has moved: drop pending changes (a stash entry is left all the same)
     #[arg(long, group = "pending")]
     discard: bool,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Make an assets.json first where PATH has none of its own, as `assets init` does
+    #[arg(long, conflicts_with_all = ["all", "changed", "dry_run"])]
+    init: bool,
 }
 
 pub fn run(context: &Context, ui: &Ui, args: &RestoreArgs) -> Result<Report> {
@@ -47,7 +57,17 @@ pub fn run(context: &Context, ui: &Ui, args: &RestoreArgs) -> Result<Report> {
         _ => OnPending::Stash,
     };
     let mut report = Report::new();
-    let manifests = manifests::load(context, ui, &args.paths, &mut report);
+    let manifests = match args.init {
+        true => {
+            let paths = init::make_missing(context, ui, args.paths.named(), &mut report);
+            manifests::load_named(context, ui, &paths, &mut report)
+        }
+        false => manifests::load(context, ui, &args.paths, &mut report),
+    };
+    if args.dry_run {
+        preview::show(context, ui, &manifests, Policy::Restore(policy), &mut report)?;
+        return Ok(report);
+    }
     let answers = restore(context, &manifests, Policy::Restore(policy));
     ui.progress.stop();
     let summary = Summary::of(&answers, &report);
@@ -56,7 +76,12 @@ pub fn run(context: &Context, ui: &Ui, args: &RestoreArgs) -> Result<Report> {
     let bare: Vec<Manifest> = bare.collect();
     for (manifest, answer) in manifests.iter().zip(answers) {
         let answer = match answer {
-            Ok(Outcome::Refused(Refusal::MustAsk { pending })) => ask(context, ui, manifest, &pending),
+            Ok(Outcome::Refused(Refusal::MustAsk { pending })) => {
+                let what = manifests::changes(pending.len());
+                let title =
+                    format!("`{}` pins another commit now, and {what} of its recordings would be lost:", manifest.path);
+                ask(context, ui, manifest, &pending, &title)
+            }
             answer => answer,
         };
         show(ui, &mut report, manifest, answer, policy == OnPending::Discard, summary.names_each());
@@ -174,16 +199,17 @@ pub fn show(
 }
 
 /// Asks what to do with pending changes and does it.
-fn ask(context: &Context, ui: &Ui, manifest: &Manifest, pending: &[String]) -> Result<Outcome<Restored>> {
-    let title = format!(
-        "`{}` pins another commit now, and {} of its recordings would be lost:",
-        manifest.path,
-        manifests::changes(pending.len())
-    );
+pub fn ask(
+    context: &Context,
+    ui: &Ui,
+    manifest: &Manifest,
+    pending: &[String],
+    title: &str,
+) -> Result<Outcome<Restored>> {
     crate::interrupt::check()?;
-    ui.status(&manifests::list(&title, pending));
+    ui.status(&manifests::list(title, pending));
     loop {
-        let answers = ["put them aside and restore", "keep them and stop", "show the diff"];
+        let answers = ["put them aside and go on", "keep them and stop", "show the diff"];
         match ui.select("What should happen to them?", &answers)? {
             0 => {
                 let mut answers = restore(context, std::slice::from_ref(manifest), Policy::Restore(OnPending::Stash));
@@ -192,33 +218,10 @@ fn ask(context: &Context, ui: &Ui, manifest: &Manifest, pending: &[String]) -> R
             1 => return Ok(Outcome::Refused(Refusal::WouldLose { pending: pending.to_vec() })),
             _ => {
                 let checkout = context.checkout(manifest)?;
-                ui.text(&printable_diff(&checkout.repo.diff_for_people(&manifest.slice, ui.color())?, ui.color()));
-                let new: Vec<String> = crate::ops::enter::pending(&checkout, &manifest.slice)?
-                    .into_iter()
-                    .filter(|change| change.kind == crate::git::parse::ChangeKind::New)
-                    .map(|change| change.path)
-                    .collect();
-                if !new.is_empty() {
-                    ui.status(&manifests::list("new files:", &new));
-                }
+                let changes = crate::ops::enter::pending(&checkout, &manifest.slice)?;
+                let look = DiffLook { color: ui.color(), stat: None };
+                ui.text(&printable_diff(&diff(&checkout, &manifest.slice, &changes, &look)?, ui.color()));
             }
         }
     }
-}
-
-/// A diff without the control characters of recordings; only git's own colours stay.
-fn printable_diff(diff: &str, color: bool) -> String {
-    if !color {
-        return printable(diff);
-    }
-    let mut text = String::new();
-    for (index, part) in diff.split('\u{1b}').enumerate() {
-        let digits = part.strip_prefix('[').map_or("", |rest| rest.split('m').next().unwrap_or_default());
-        let is_color = index > 0 && part.starts_with('[') && digits.bytes().all(|b| b.is_ascii_digit() || b == b';');
-        if is_color {
-            text.push('\u{1b}');
-        }
-        text.push_str(&printable(part));
-    }
-    text
 }

@@ -37,11 +37,11 @@ impl Slice {
     }
 
     fn restore(&self, policy: OnPending) -> Option<Vec<Step>> {
-        plan::restore(&oid(WANTED), &self.seen(), &self.names(), policy).ok()
+        plan::restore(Some(&oid(WANTED)), &self.seen(), &self.names(), policy).ok()
     }
 
     fn reset(&self, confirmed: bool) -> Option<Vec<Step>> {
-        plan::reset(&oid(WANTED), &self.seen(), &self.names(), confirmed).ok()
+        plan::reset(Some(&oid(WANTED)), &self.seen(), &self.names(), confirmed).ok()
     }
 
     /// Does what a plan says. Files that are shown over pending changes of others would be lost.

@@ -165,6 +165,26 @@ impl Git {
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_string())
     }
 
+    /// Whether the user wants colours in a diff that goes to a terminal.
+    pub fn wants_color(&self) -> bool {
+        self.setting(["config", "--get-colorbool", "color.diff", "true"]).is_none_or(|answer| answer == "true")
+    }
+
+    /// The command line, for a shell, by which the user reads what is longer than a screen; none for printing it all.
+    pub fn pager(&self) -> Option<String> {
+        let of_diff = || self.setting(["config", "--get", "pager.diff"]).filter(|pager| pager != "true");
+        let pager = self.environment.pager.clone().or_else(of_diff).or_else(|| self.setting(["var", "GIT_PAGER"]))?;
+        (!matches!(pager.as_str(), "" | "cat" | "false")).then_some(pager)
+    }
+
+    /// What git says of the user's own configuration. Not asked in the current directory, which may be a stranger's repo.
+    fn setting<const N: usize>(&self, question: [&str; N]) -> Option<String> {
+        let mut question = self.without_place(question);
+        question.current_dir(self.program.parent()?);
+        let output = question.output().ok().filter(|output| output.status.success())?;
+        Some(String::from_utf8_lossy(&output.stdout).trim().to_string())
+    }
+
     /// Begins a call of `git <args>` at `place`.
     pub fn call<'a, S: AsRef<OsStr>>(&'a self, place: &'a Place, args: impl IntoIterator<Item = S>) -> Call<'a> {
         let args = args.into_iter().map(|arg| arg.as_ref().to_os_string()).collect();

@@ -53,6 +53,13 @@ pub struct FetchRequest {
     pub shallow: bool,
 }
 
+/// How a diff is shown.
+pub struct DiffLook {
+    pub color: bool,
+    /// Only how much changed in each file, in so many columns.
+    pub stat: Option<usize>,
+}
+
 /// A place with git in it: a store or a checkout.
 #[derive(Clone)]
 pub struct Repo {
@@ -214,17 +221,26 @@ impl Repo {
         self.call(["read-tree", tree.as_str()]).env("GIT_INDEX_FILE", index).run()?.checked().map(drop)
     }
 
-    /// `git diff` of the work tree against HEAD below a path, for a person.
-    pub fn diff_for_people(&self, below: &RepoPath, color: bool) -> Result<String> {
-        let color = if color { "--color=always" } else { "--color=never" };
-        // `info/attributes` calls everything binary, which recordings are for merges but not for eyes.
+    /// `git add --intent-to-add` of some new files: a diff shows them then. One that git refuses stays out.
+    pub fn add_intent(&self, paths: &[&str]) -> Result<()> {
+        let args = ["add", "--intent-to-add", "--force", "--sparse", "--ignore-errors"];
+        let call = self.call(args).args(["--pathspec-from-file=-", "--pathspec-file-nul"]);
+        call.stdin(nul_list(paths)).run().map(drop)
+    }
+
+    /// `git diff` of the work tree against HEAD below a path and not below some others, for a person.
+    pub fn diff(&self, below: &RepoPath, not_below: &[&RepoPath], look: &DiffLook) -> Result<String> {
+        let color = if look.color { "--color=always" } else { "--color=never" };
         let mut call = self
-            .call(["diff", "--text", "--no-ext-diff", "--no-textconv", color, "HEAD"])
+            .call(["diff", "--no-ext-diff", "--no-textconv", color])
+            .args(look.stat.map(|columns| format!("--stat={columns}")))
+            .args(["HEAD", "--"])
             .env("GIT_OPTIONAL_LOCKS", "0")
-            .env("GIT_PAGER", "cat");
-        if !below.is_root() {
-            call = call.args(["--", below.as_str()]);
-        }
+            // Only here is a path more than itself.
+            .env("GIT_LITERAL_PATHSPECS", "0");
+        let below = if below.is_root() { "" } else { below.as_str() };
+        call = call.args([format!(":(top,literal){below}")]);
+        call = call.args(not_below.iter().map(|path| format!(":(top,exclude,literal){}", path.as_str())));
         Ok(String::from_utf8_lossy(&call.run()?.checked()?).into_owned())
     }
 
@@ -251,6 +267,12 @@ impl Repo {
         let untracked = self.call(["ls-files", "-z", "--others", "--exclude-standard"]);
         paths.extend(nul_separated(&untracked.run()?.checked()?));
         Ok(paths)
+    }
+
+    /// `git cat-file blob` of a file of a commit, as `<revision>:<path>`; none when it has no such file.
+    pub fn blob_at(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        let output = self.call(["cat-file", "blob", name]).run()?;
+        Ok(output.succeeded().then_some(output.stdout))
     }
 
     /// `git rev-parse --verify` of a revision, as a commit.

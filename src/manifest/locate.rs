@@ -65,10 +65,7 @@ fn not_found(start: &Path, searched: &[&Path]) -> Error {
     if !is_repo_root(last) {
         return error.hint("go into a package of the code repo, or name one: `assets restore <path>`");
     }
-    error.hint(OTHERS).hint(format!(
-        "or make one: `echo '{{\"AssetsRepo\": \"owner/name\"}}' > {}`",
-        shell_word(&start.join(FILE_NAME).to_string_lossy())
-    ))
+    error.hint(OTHERS).hint(format!("or make one: `assets init {}`", shell_word(&start.to_string_lossy())))
 }
 
 #[cfg(test)]

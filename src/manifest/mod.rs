@@ -1,6 +1,8 @@
 //! `assets.json`: what it says, with its defaults filled in and every value checked.
 
+pub mod draft;
 pub mod edit;
+pub mod file;
 pub mod locate;
 pub mod read;
 pub mod schema;
@@ -34,9 +36,12 @@ pub struct Manifest {
     /// What it selects in the assets repo.
     pub slice: RepoPath,
     pub form: Form,
+    /// A commit to show instead of the pin, which stays as it is.
+    pub instead: Option<Oid>,
     /// What to name it by on a command line where the user stands: a space and a word for the shell, or nothing.
     pub argument: String,
-    id: Option<String>,
+    /// `AssetsRepoId`, if it is there.
+    pub id: Option<String>,
 }
 
 /// The two ways to pin.
@@ -102,7 +107,17 @@ impl Manifest {
             error.kind = crate::error::Kind::Usage;
             error
         })?;
-        let relative = folder.strip_prefix(&code_repo).unwrap_or(Path::new(""));
+        let text = String::from_utf8(bytes).map_err(|_| {
+            let name = file.strip_prefix(&code_repo).unwrap_or(file).display();
+            Error::usage(format!("`{name}` is not UTF-8")).hint("save it as UTF-8 in your editor")
+        })?;
+        Self::of_text(file, &code_repo, &text)
+    }
+
+    /// Checks the text of a manifest that is this file (absolute) of a code repo, or is to become it.
+    pub fn of_text(file: &Path, code_repo: &Path, text: &str) -> Result<Manifest> {
+        let folder = file.parent().unwrap_or(file);
+        let relative = folder.strip_prefix(code_repo).unwrap_or(Path::new(""));
         let mut parts = Vec::new();
         for part in relative.components() {
             let part = part.as_os_str().to_str().ok_or_else(|| {
@@ -112,23 +127,15 @@ impl Manifest {
         }
         let directory = parts.join("/");
         let path = if directory.is_empty() { FILE_NAME.to_string() } else { format!("{directory}/{FILE_NAME}") };
-        let text = String::from_utf8(bytes)
-            .map_err(|_| Error::usage(format!("`{path}` is not UTF-8")).hint("save it as UTF-8 in your editor"))?;
-        let place = Place { file, code_repo: &code_repo, path: &path, directory: &directory };
-        place.manifest(&text)
-    }
-
-    /// Checks the text of a manifest in a directory of some code repo.
-    #[cfg(any(test, fuzzing))]
-    pub fn of_text(text: &str, directory: &str) -> Result<Manifest> {
-        let path = if directory.is_empty() { FILE_NAME.to_string() } else { format!("{directory}/{FILE_NAME}") };
-        let file = Path::new("/code").join(&path);
-        Place { file: &file, code_repo: Path::new("/code"), path: &path, directory }.manifest(text)
+        Place { file, code_repo, path: &path, directory: &directory }.manifest(text)
     }
 
     /// The commit it asks for.
     pub fn pin(&self) -> Pin {
         let main = || RefName::parse("main").into_iter().collect();
+        if let Some(commit) = &self.instead {
+            return Pin::Commit(commit.clone());
+        }
         match &self.form {
             Form::Branch { sha: Some(sha), .. } => Pin::Commit(sha.clone()),
             Form::Branch { branch, fallback, .. } => {
@@ -139,8 +146,26 @@ impl Manifest {
         }
     }
 
+    /// The same, showing another commit than it pins.
+    pub fn showing(&self, commit: Oid) -> Manifest {
+        Manifest { instead: Some(commit), ..self.clone() }
+    }
+
+    /// The same, showing another tag, which leads to this commit.
+    pub fn showing_tag(&self, tag: &RefName, commit: Oid) -> Manifest {
+        match &self.form {
+            Form::Branch { .. } => self.showing(commit),
+            Form::Tag { prefix, .. } => {
+                Manifest { form: Form::Tag { tag: Some(tag.clone()), prefix: prefix.clone() }, ..self.clone() }
+            }
+        }
+    }
+
     /// What to do when the assets repo does not have the pin.
     pub fn pin_advice(&self) -> String {
+        if self.instead.is_some() {
+            return String::new();
+        }
         let keys = match self.pin() {
             Pin::Commit(_) => "`SHA`",
             Pin::Tip { default: false, .. } => "`AssetsRepoBranch` and `AssetsRepoFallbackBranch`",
@@ -257,6 +282,7 @@ impl Place<'_> {
             assets_repo_text,
             prefix,
             form,
+            instead: None,
             argument: format!(" {}", shell_word(self.path)),
             id,
         })
@@ -311,7 +337,7 @@ mod tests {
     const SHA: &str = "4e8e976b7839c1e9c6903f48106e48be76868a5d";
 
     fn parse(directory: &str, text: &str) -> Result<Manifest> {
-        Manifest::of_text(text, directory)
+        Manifest::of_text(&Path::new("/code").join(directory).join(FILE_NAME), Path::new("/code"), text)
     }
 
     #[test]

@@ -65,13 +65,13 @@ fn packages_of<'a>(root: &Path, packages: &BTreeSet<&'a Path>, files: &[String])
 }
 
 /// The code repo as a place for git. Only asked, never changed.
-struct CodeRepo {
-    root: PathBuf,
-    repo: Repo,
+pub struct CodeRepo {
+    pub root: PathBuf,
+    pub repo: Repo,
 }
 
 impl CodeRepo {
-    fn of(context: &Context, path: &Path) -> Result<CodeRepo> {
+    pub fn of(context: &Context, path: &Path) -> Result<CodeRepo> {
         let root = locate::code_repo_of(path).ok_or_else(|| {
             Error::usage(format!("`{}` is not in a git repository", path.display()))
                 .cause("`--all` and `--changed` ask git for the manifests of a code repo")

@@ -9,7 +9,7 @@ use crate::git::parse::Change;
 use crate::manifest::{Form, Manifest, Pin};
 use crate::names::{Oid, RepoPath};
 use crate::store::checkout::Checkout;
-use crate::store::composite::{self, Slices};
+use crate::store::composite::{self, Shown, Slices};
 use crate::store::{Want, git_dir, journal};
 
 /// The commit that shows all slices, written into the checkout's own objects if it is a composite.
@@ -17,7 +17,7 @@ pub fn head_for(
     checkout: &Checkout,
     objects: Option<&mut Objects>,
     slices: &Slices,
-    current: Option<&Oid>,
+    current: Option<Shown>,
 ) -> Result<Oid> {
     // Not in the store, which may be deleted: stash entries are changes of this commit.
     let own_objects = checkout.git_dir.join("objects");

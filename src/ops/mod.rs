@@ -2,13 +2,17 @@
 
 pub mod apply;
 pub mod breadcrumb;
+pub mod checkout;
+pub mod diff;
 pub mod discover;
 pub mod doctor;
 pub mod enter;
 pub mod gc;
+pub mod init;
 pub mod merge;
 pub mod plan;
 pub mod push;
+pub mod reset_manifest;
 pub mod restore;
 pub mod stash;
 pub mod status;
@@ -25,7 +29,7 @@ use crate::manifest::{Form, Manifest, locate};
 use crate::names::printable;
 use crate::report::Report;
 use crate::settings::Environment;
-use crate::store::checkout::{self, Checkout};
+use crate::store::checkout::{self as checkouts, Checkout};
 use crate::store::known::{self, Known};
 use crate::store::lock::{Lock, Patience};
 use crate::store::tracked::{self, Tracked};
@@ -121,7 +125,7 @@ impl Context {
         let mut checkouts: BTreeMap<PathBuf, Vec<usize>> = BTreeMap::new();
         for index in indexes {
             match self.assets_folder(&manifests[index]) {
-                Ok(folder) => checkouts.entry(checkout::dir_of(&folder, &manifests[index])).or_default().push(index),
+                Ok(folder) => checkouts.entry(checkouts::dir_of(&folder, &manifests[index])).or_default().push(index),
                 Err(error) => refuse(index, error),
             }
         }
@@ -130,7 +134,7 @@ impl Context {
 
     /// The git of this machine, looked for when it is first needed: the no-op path needs none. Whether it is new enough
     /// is found out beside the first fetch; [`Context::vouch_for_git`] says so before anything is changed.
-    fn git(&self) -> Result<&Git> {
+    pub fn git(&self) -> Result<&Git> {
         if let Some(git) = self.git.get() {
             return Ok(git);
         }
@@ -198,7 +202,7 @@ impl Context {
             Some(folder) => self.base.join(folder),
             None => {
                 let folder = code_repo.join(".assets");
-                checkout::check_folder(&folder)?;
+                checkouts::check_folder(&folder)?;
                 folder
             }
         };
@@ -245,7 +249,7 @@ impl Context {
 
     /// Where a test proxy starts for a manifest: the folder of its prefix in the checkout.
     pub fn recordings_root(&self, manifest: &Manifest) -> Result<PathBuf> {
-        let dir = checkout::dir_of(&self.assets_folder(manifest)?, manifest);
+        let dir = checkouts::dir_of(&self.assets_folder(manifest)?, manifest);
         Ok(join(&dir, manifest.prefix.as_str()))
     }
 
@@ -333,22 +337,28 @@ fn git_dir_of(code_repo: &Path) -> PathBuf {
     }
 }
 
-/// Whether the code repo itself is reached by ssh; then GitHub is asked by ssh too. Reads the configuration file and
-/// not git, because it decides nothing but a default.
+/// Whether the code repo itself is reached by ssh; then GitHub is asked by ssh too.
 fn code_repo_uses_ssh(code_repo: &Path) -> bool {
+    let url = origin_of_code_repo(code_repo);
+    url.starts_with("git@") || url.starts_with("ssh://")
+}
+
+/// The URL that the code repo was cloned from, or nothing. Reads the configuration file and not git, because it decides
+/// nothing but defaults.
+fn origin_of_code_repo(code_repo: &Path) -> String {
     let git_dir = git_dir_of(code_repo);
     let git_dir = match std::fs::read_to_string(git_dir.join("commondir")) {
         Ok(common) => git_dir.join(common.trim()),
         Err(_) => git_dir,
     };
     let config = std::fs::read_to_string(git_dir.join("config")).unwrap_or_default();
-    let url = parse::config_value(&config, "remote \"origin\"", "url").unwrap_or_default();
-    url.starts_with("git@") || url.starts_with("ssh://")
+    parse::config_value(&config, "remote \"origin\"", "url").unwrap_or_default().to_string()
 }
 
 /// The tag of a manifest as its breadcrumb has it; none for the branch form.
 fn tag_for_breadcrumb(manifest: &Manifest) -> Option<&str> {
     match &manifest.form {
+        Form::Tag { .. } if manifest.instead.is_some() => Some(""),
         Form::Tag { tag, .. } => Some(tag.as_ref().map_or("", |tag| tag.as_str())),
         Form::Branch { .. } => None,
     }

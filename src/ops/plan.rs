@@ -31,7 +31,8 @@ pub struct Seen {
 }
 
 /// One thing to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Step {
     /// Put the pending changes into a stash entry and take them out of the work tree.
     SetAside,
@@ -58,9 +59,9 @@ pub enum Refusal {
 
 /// Plans a restore. At the pin nothing is done, whatever is pending.
 ///
-/// `pending` names the changes for a refusal.
-pub fn restore(want: &Oid, seen: &Seen, pending: &[String], policy: OnPending) -> Result<Vec<Step>, Refusal> {
-    if seen.pin.as_ref() == Some(want) && seen.head_in_place {
+/// `want` is the commit to show, if it is known already; `pending` names the changes for a refusal.
+pub fn restore(want: Option<&Oid>, seen: &Seen, pending: &[String], policy: OnPending) -> Result<Vec<Step>, Refusal> {
+    if seen.pin.is_some() && seen.pin.as_ref() == want && seen.head_in_place {
         return Ok(Vec::new());
     }
     if seen.pending == 0 || seen.same_files {
@@ -74,7 +75,7 @@ pub fn restore(want: &Oid, seen: &Seen, pending: &[String], policy: OnPending) -
 }
 
 /// Plans a reset: like a restore, but pending changes go even at the pin.
-pub fn reset(want: &Oid, seen: &Seen, pending: &[String], confirmed: bool) -> Result<Vec<Step>, Refusal> {
+pub fn reset(want: Option<&Oid>, seen: &Seen, pending: &[String], confirmed: bool) -> Result<Vec<Step>, Refusal> {
     match (seen.pending, confirmed) {
         (0, _) => restore(want, seen, pending, OnPending::Keep),
         (_, true) => Ok(vec![Step::SetAside, Step::Show]),
@@ -123,18 +124,21 @@ mod tests {
             (seen(Some(2), true, 1, false), Ask, Err(Refusal::MustAsk { pending: names.clone() })),
         ];
         for (seen, policy, plan) in table {
-            assert_eq!(restore(&oid(1), &seen, &names, policy), plan, "{seen:?} {policy:?}");
+            assert_eq!(restore(Some(&oid(1)), &seen, &names, policy), plan, "{seen:?} {policy:?}");
         }
     }
 
     #[test]
     fn resets() {
         let names = vec!["a.json".to_string()];
-        assert_eq!(reset(&oid(1), &seen(Some(1), true, 0, true), &names, false), Ok(vec![]));
-        assert_eq!(reset(&oid(1), &seen(Some(2), true, 0, false), &names, false), Ok(vec![Step::Show]));
-        assert_eq!(reset(&oid(1), &seen(Some(1), true, 1, true), &names, true), Ok(vec![Step::SetAside, Step::Show]));
+        assert_eq!(reset(Some(&oid(1)), &seen(Some(1), true, 0, true), &names, false), Ok(vec![]));
+        assert_eq!(reset(Some(&oid(1)), &seen(Some(2), true, 0, false), &names, false), Ok(vec![Step::Show]));
         assert_eq!(
-            reset(&oid(1), &seen(Some(1), true, 1, true), &names, false),
+            reset(Some(&oid(1)), &seen(Some(1), true, 1, true), &names, true),
+            Ok(vec![Step::SetAside, Step::Show])
+        );
+        assert_eq!(
+            reset(Some(&oid(1)), &seen(Some(1), true, 1, true), &names, false),
             Err(Refusal::MustConfirm { pending: names.clone() })
         );
     }
@@ -144,7 +148,7 @@ mod tests {
         for pin in [None, Some(1), Some(2)] {
             for head in [true, false] {
                 for policy in [OnPending::Ask, OnPending::Stash, OnPending::Keep, OnPending::Discard] {
-                    let plan = restore(&oid(1), &seen(pin, head, 1, false), &[], policy).unwrap_or_default();
+                    let plan = restore(Some(&oid(1)), &seen(pin, head, 1, false), &[], policy).unwrap_or_default();
                     assert!(!plan.contains(&Step::Show) || plan[0] == Step::SetAside);
                 }
             }

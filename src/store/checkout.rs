@@ -58,8 +58,14 @@ pub fn shown_at_pin(dir: &Path, manifest: &Manifest) -> Option<Oid> {
     if !real(dir) || !real(&git_dir) || journal::exists(&git_dir) {
         return None;
     }
+    let instead = manifest.instead.as_ref();
     match &manifest.form {
-        Form::Branch { sha: Some(sha), .. } => {
+        Form::Tag { .. } if instead.is_some() => {
+            instead.filter(|commit| **commit == head && git_dir.join("index").is_file()).cloned()
+        }
+        Form::Branch { sha, .. } => {
+            // Without a pin only the remote knows.
+            let sha = instead.or(sha.as_ref())?;
             let shown =
                 pin_of(&git_dir, &manifest.slice).as_ref() == Some(sha) && read_ref(&git_dir, SHOWN) == Some(head);
             shown.then(|| sha.clone())
@@ -71,8 +77,7 @@ pub fn shown_at_pin(dir: &Path, manifest: &Manifest) -> Option<Oid> {
                 (at_commit(commit) || at_commit(read_ref(&git_dir, &tag.tag_ref()))) && git_dir.join("index").is_file();
             shown.then_some(head)
         }
-        // Without a pin only the remote knows.
-        _ => None,
+        Form::Tag { .. } => None,
     }
 }
 
@@ -307,13 +312,8 @@ impl Checkout {
 
     /// Copies the index to [`Checkout::other_index`], with all it knows about unchanged files.
     pub fn copy_index(&self) -> Result<PathBuf> {
-        let (from, to) = (self.git_dir.join("index"), self.other_index());
-        std::fs::copy(&from, &to).at("copy", &from)?;
-        // Git knows a file that may have been edited since the index was written by their times: with a younger copy
-        // it would take an edit of the same length, made in the same second, for no change.
-        let written = std::fs::metadata(&from).and_then(|meta| meta.modified()).at("look at", &from)?;
-        let copy = std::fs::File::options().write(true).open(&to).at("open", &to)?;
-        copy.set_modified(written).at("set the time of", &to)?;
+        let to = self.other_index();
+        git_dir::copy_index(&self.git_dir.join("index"), &to)?;
         Ok(to)
     }
 

@@ -22,18 +22,34 @@ pub fn slices_inside<'a>(slices: &'a Slices, outer: &'a RepoPath) -> impl Iterat
     slices.keys().filter(move |slice| *slice != outer && outer.holds(slice.as_str()))
 }
 
+/// What a checkout shows now: a commit, and each slice whose pin it is known to show.
+pub type Shown<'a> = (&'a Oid, &'a Slices);
+
 /// Chooses the commit that shows every slice at its pin. `current` stays if it does: then no file is touched at all.
-/// Else the newest pin that does, else a composite commit, which is written with `repo`.
+/// Else one of the newest pins that does, else a composite commit, which is written with `repo`.
 ///
 /// # Errors
 /// When a pin is not in the object database.
-pub fn head_for(repo: &Repo, objects: &mut Objects, slices: &Slices, current: Option<&Oid>) -> Result<Oid> {
+pub fn head_for(repo: &Repo, objects: &mut Objects, slices: &Slices, current: Option<Shown>) -> Result<Oid> {
+    /// Older pins hardly ever hold what newer ones changed, and each has trees of its own to be read.
+    const NEWEST: usize = 4;
     let oids: Vec<&str> = slices.values().map(Oid::as_str).collect();
     let mut commits = Vec::with_capacity(oids.len());
     for (commit, pin) in objects.commits(&oids)?.into_iter().zip(slices.values()) {
         commits.push(commit.ok_or_else(|| not_here(pin))?.1);
     }
-    let asked: Vec<(&Oid, &RepoPath)> = commits.iter().map(|commit| &commit.tree).zip(slices.keys()).collect();
+    let (current, shown) = match current {
+        Some((oid, shown)) => (objects.commit(oid.as_str())?, shown),
+        None => (None, &Slices::new()),
+    };
+    let mut asked: Vec<(&Oid, &RepoPath)> = Vec::with_capacity(slices.len());
+    for ((slice, pin), commit) in slices.iter().zip(&commits) {
+        // What is shown has one set of upper folders, the pins have one each. Of a slice that holds another it shows more
+        // than the pin.
+        let is_shown = shown.get(slice) == Some(pin) && slices_inside(slices, slice).next().is_none();
+        let root = current.as_ref().filter(|_| is_shown).map_or(&commit.tree, |(_, commit)| &commit.tree);
+        asked.push((root, slice));
+    }
     let mut wanted = Grafts::new();
     for ((slice, pin), tree) in slices.iter().zip(listing::trees_at(objects, &asked)?) {
         wanted.insert(slice.clone(), tree.ok_or_else(|| not_here(pin))?);
@@ -42,12 +58,8 @@ pub fn head_for(repo: &Repo, objects: &mut Objects, slices: &Slices, current: Op
         slices.values().zip(&commits).map(|(pin, commit)| (commit.time, pin, &commit.tree)).collect();
     pins.sort_by(|a, b| b.cmp(a));
     pins.dedup();
-    let current = match current {
-        Some(current) => objects.commit(current.as_str())?,
-        None => None,
-    };
-    let shown = current.iter().map(|(oid, commit)| (oid, &commit.tree));
-    let candidates: Vec<(&Oid, &Oid)> = shown.chain(pins.iter().map(|(_, pin, tree)| (*pin, *tree))).collect();
+    let newest = pins.iter().take(NEWEST).map(|(_, pin, tree)| (*pin, *tree));
+    let candidates: Vec<(&Oid, &Oid)> = current.iter().map(|(oid, commit)| (oid, &commit.tree)).chain(newest).collect();
     if let Some(commit) = first_that_holds(objects, &candidates, &wanted)? {
         return Ok(commit.clone());
     }

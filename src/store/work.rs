@@ -119,24 +119,29 @@ impl Work<'_> {
     /// Looks which of some wants are ready, and tells of these together: what arrives together is shown together.
     /// Returns what the others lack.
     fn look(&mut self, objects: &mut Objects, wants: Vec<usize>, asked: Asked) -> Result<Vec<(usize, Lacking)>> {
+        /// So many are listed at a time: the listings of a whole repo take more memory than all else.
+        const LISTED: usize = 64;
         let (mut lacking, mut answers) = (Vec::new(), Answers::new());
         let mut is_judged = asked != Asked::Whole;
-        for (index, found) in self.find(objects, wants)? {
-            match found.and_then(|found| self.missing_of(objects, found, asked)) {
-                Ok(Ok(ready)) => {
-                    // One of them tells whether that was worth it.
-                    if !std::mem::replace(&mut is_judged, true) {
-                        filter::remember(&self.store.dir, objects, &ready)?;
+        for wants in wants.chunks(LISTED) {
+            for (index, found) in self.find(objects, wants)? {
+                match found.and_then(|found| self.missing_of(objects, found, asked)) {
+                    Ok(Ok(ready)) => {
+                        // One of them tells whether that was worth it.
+                        if !std::mem::replace(&mut is_judged, true) {
+                            filter::remember(&self.store.dir, objects, &ready)?;
+                        }
+                        answers.push((index, Ok(ready)));
                     }
-                    answers.push((index, Ok(ready)));
+                    Ok(Err(Lacking::Files(missing))) if matches!(asked, Asked::Files | Asked::Whole) => {
+                        let error = paths::too_large(&missing.path, &self.store.access.limits);
+                        answers
+                            .push((index, Err(error.cause("the server was asked to leave out such files, and did"))));
+                    }
+                    Ok(Err(lacks)) => lacking.push((index, lacks)),
+                    Err(error) if objects.is_broken() => return Err(error),
+                    Err(error) => answers.push((index, Err(error))),
                 }
-                Ok(Err(Lacking::Files(missing))) if matches!(asked, Asked::Files | Asked::Whole) => {
-                    let error = paths::too_large(&missing.path, &self.store.access.limits);
-                    answers.push((index, Err(error.cause("the server was asked to leave out such files, and did"))));
-                }
-                Ok(Err(lacks)) => lacking.push((index, lacks)),
-                Err(error) if objects.is_broken() => return Err(error),
-                Err(error) => answers.push((index, Err(error))),
             }
         }
         self.tell(answers);
@@ -144,10 +149,10 @@ impl Work<'_> {
     }
 
     /// Finds the commits of some wants, and the files of their slices.
-    fn find(&mut self, objects: &mut Objects, wants: Vec<usize>) -> Result<Vec<(usize, Result<Found>)>> {
+    fn find(&mut self, objects: &mut Objects, wants: &[usize]) -> Result<Vec<(usize, Result<Found>)>> {
         let limits = &self.store.access.limits;
         let (mut found, mut named) = (Vec::with_capacity(wants.len()), Vec::new());
-        for index in wants {
+        for &index in wants {
             match self.name_of(&self.wants[index].pin) {
                 Some(name) => named.push((index, name)),
                 None => found.push((index, Ok(None))),

@@ -4,6 +4,7 @@ pub mod progress;
 pub mod prompt;
 
 use std::cell::RefCell;
+use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 
@@ -11,7 +12,11 @@ use console::Style;
 
 use crate::error::Error;
 use crate::names::{is_invisible, printable};
+use crate::process;
 use progress::{Mode, Progress};
+
+/// A command line for a shell, and what is added to its environment.
+type Pager = (String, Vec<(OsString, OsString)>);
 
 /// How to talk to the user.
 #[derive(Clone, Copy, Debug, Default)]
@@ -35,6 +40,8 @@ pub struct Ui {
     manners: Manners,
     color: bool,
     color_data: bool,
+    /// Whether colours were asked for or forbidden.
+    color_is_said: bool,
     can_prompt: bool,
     lost: RefCell<Option<String>>,
 }
@@ -56,6 +63,7 @@ impl Ui {
             // Dialoguer reads the controlling terminal: with stdin elsewhere it would wait for somebody who is not there.
             can_prompt: !manners.no_input && !in_ci && terminal && std::io::stdin().is_terminal(),
             color,
+            color_is_said: wanted.is_some(),
             color_data: wanted.unwrap_or_else(|| std::io::stdout().is_terminal()),
             manners,
             lost: RefCell::new(None),
@@ -103,6 +111,20 @@ impl Ui {
             Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => *self.lost.borrow_mut() = Some(e.to_string()),
             _ => {}
         }
+    }
+
+    /// A longer part of the result, as it is: through the pager when people look at it.
+    pub fn long_data(&self, text: &str, pager: impl FnOnce() -> Option<Pager>) {
+        let pager = if std::io::stdout().is_terminal() { pager() } else { None };
+        self.progress.stop();
+        if !pager.is_some_and(|(pager, env)| process::page(&pager, &env, text)) {
+            self.data(text.trim_end_matches('\n'));
+        }
+    }
+
+    /// Whether stdout is to have colours; `by_default` decides for a terminal about which nothing else was said.
+    pub fn color_data(&self, by_default: impl FnOnce() -> bool) -> bool {
+        self.color_data && (self.color_is_said || by_default())
     }
 
     /// The result as JSON.

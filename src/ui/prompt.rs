@@ -4,7 +4,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use console::Term;
-use dialoguer::{Confirm, Select, theme::ColorfulTheme, theme::SimpleTheme, theme::Theme};
+use dialoguer::{Confirm, Input, Select, theme::ColorfulTheme, theme::SimpleTheme, theme::Theme};
 
 use super::Ui;
 use crate::error::{Error, Result};
@@ -42,6 +42,31 @@ impl Ui {
             self.text("\n");
         }
         Ok(answer?.unwrap_or(false))
+    }
+
+    /// Asks for a line of text that `check` accepts. With a suggestion Enter is enough, and an empty answer can be given.
+    pub fn input(
+        &self,
+        question: &str,
+        suggestion: Option<String>,
+        check: impl Fn(&str) -> std::result::Result<(), String> + Send + 'static,
+    ) -> Result<String> {
+        let (color, question) = (self.color(), question.to_string());
+        let answer = self.ask(move || {
+            let theme = theme(color);
+            let mut input = Input::with_theme(theme.as_ref())
+                .with_prompt(question)
+                .validate_with(move |text: &String| check(text.trim()));
+            if let Some(suggestion) = suggestion {
+                input = input.with_initial_text(suggestion).allow_empty(true);
+            }
+            input.interact_text_on(&Term::stderr())
+        });
+        if answer.is_err() {
+            // The question stands on the same line.
+            self.text("\n");
+        }
+        Ok(answer?.trim().to_string())
     }
 
     /// Asks in a thread of its own: a question waits for keys and for nothing else, so that a signal, or a Ctrl-C

@@ -12,7 +12,7 @@ fn no_manifest_above() {
     let world = World::new();
     let place = place(&world);
     place.code.write("sdk/none/tests/x", "");
-    let least = "hint: or make one: `echo '{\"AssetsRepo\": \"owner/name\"}' > $CODE/sdk/none/tests/assets.json`";
+    let least = "hint: or make one: `assets init $CODE/sdk/none/tests`";
     place.refuses(
         ["restore", "sdk/none/tests"],
         2,

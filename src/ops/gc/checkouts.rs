@@ -108,10 +108,11 @@ pub fn drop_slices(context: &Context, seen: &Seen) -> Result<bool> {
         return Ok(false);
     }
     let Some(mut objects) = enter(&checkout)? else { return Ok(false) };
-    let mut slices = checkout.slices();
+    let shown = checkout.slices();
+    let mut slices = shown.clone();
     slices.retain(|slice, _| !go.contains(slice));
     let from = checkout.head().ok_or_else(|| Error::failed(format!("`{}` has no HEAD", seen.dir.display())))?;
-    let to = head_for(&checkout, Some(&mut objects), &slices, Some(&from))?;
+    let to = head_for(&checkout, Some(&mut objects), &slices, Some((&from, &shown)))?;
     let transition = Transition {
         operation: "gc",
         from,

@@ -15,7 +15,7 @@ use super::{Context, Outcome, breadcrumb, join};
 use crate::error::{AtPath, Error, Kind, Result};
 use crate::git::parse::{Change, ChangeKind};
 use crate::git::{Repo, Signature};
-use crate::manifest::{Form, Manifest, edit};
+use crate::manifest::{Form, Manifest, edit, file};
 use crate::names::{Oid, RefName};
 use crate::store::checkout::Checkout;
 use crate::store::composite::{self, Grafts};
@@ -380,7 +380,7 @@ impl<'a> Push<'a> {
 
     /// Moves the pin, last of all.
     fn edit_manifest(&self, commit: &Oid, to: &str) -> Result<()> {
-        let file = dunce::canonicalize(&self.manifest.file).at("find", &self.manifest.file)?;
+        let place = dunce::canonicalize(&self.manifest.file).at("find", &self.manifest.file)?;
         let value = match &self.manifest.form {
             Form::Tag { .. } => to.strip_prefix("refs/tags/").unwrap_or(to).to_string(),
             Form::Branch { .. } => commit.to_string(),
@@ -392,17 +392,17 @@ impl<'a> Push<'a> {
                 self.manifest.path
             ))
         };
-        let now = Manifest::load(&file).map_err(by_hand)?;
+        let now = Manifest::load(&place).map_err(by_hand)?;
         if now.pin() != self.manifest.pin() {
             return Err(by_hand(Error::needs_person(format!(
                 "`{}` was changed by somebody else during the push",
                 self.manifest.path
             ))));
         }
-        let text = std::fs::read_to_string(&file).at("read", &file).map_err(by_hand)?;
+        let text = std::fs::read_to_string(&place).at("read", &place).map_err(by_hand)?;
         let text = edit::set_string(&text, self.manifest.pin_key(), &value).map_err(by_hand)?;
-        replace_keeping_mode(&file, text.as_bytes()).map_err(by_hand)?;
-        let manifest = Manifest::load(&file)?;
+        file::replace(&place, text.as_bytes()).map_err(by_hand)?;
+        let manifest = Manifest::load(&place)?;
         breadcrumb::write(&self.checkout.folder, &manifest)
     }
 
@@ -438,17 +438,4 @@ impl<'a> Push<'a> {
 fn names_in(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
-}
-
-/// Replaces a file of the code repo in one step, with its permissions kept and its content on disk before its name.
-fn replace_keeping_mode(file: &Path, content: &[u8]) -> Result<()> {
-    use std::io::Write;
-    let folder = file.parent().unwrap_or(file);
-    let permissions = std::fs::metadata(file).at("read", file)?.permissions();
-    let mut new = tempfile::Builder::new().prefix(".assets-").tempfile_in(folder).at("write into", folder)?;
-    new.write_all(content).at("write", file)?;
-    new.as_file().set_permissions(permissions).at("set the permissions of", file)?;
-    new.as_file().sync_all().at("write", file)?;
-    new.persist(file).map_err(|e| e.error).at("replace", file)?;
-    Ok(())
 }

@@ -15,7 +15,7 @@ use crate::ops::plan::{OnPending, Seen, Step};
 use crate::ops::{Context, Outcome, breadcrumb, join, stash};
 use crate::report::{self, Ended};
 use crate::store::checkout::{self, Checkout};
-use crate::store::composite::Slices;
+use crate::store::composite::{Shown, Slices};
 use crate::store::listing::{self, Listing};
 use crate::store::{Ready, Store, Want};
 
@@ -173,7 +173,7 @@ impl<'a> Group<'a> {
             let names: Vec<String> = pending.iter().map(|change| change.path.clone()).collect();
             let seen =
                 Seen { pin: Some(shown.clone()), head_in_place: false, pending: pending.len(), same_files: false };
-            if let Err(refusal) = decide(self.policy, &shown, &seen, &names) {
+            if let Err(refusal) = decide(self.policy, Some(&shown), &seen, &names) {
                 refused.push((index, Ok(Outcome::Refused(refusal))));
             }
         }
@@ -237,7 +237,7 @@ impl<'a> Group<'a> {
             let pending = if looked_at { changes.next().unwrap_or_default() } else { Vec::new() };
             seen.pending = pending.len();
             let names: Vec<String> = pending.iter().map(|change| change.path.clone()).collect();
-            match decide(self.policy, &arrived.ready.commit, &seen, &names) {
+            match decide(self.policy, Some(&arrived.ready.commit), &seen, &names) {
                 Ok(steps) => planned.push(Target { arrived, before: seen.pin, pending, steps }),
                 Err(refusal) => answers.push((arrived.index, Ok(Outcome::Refused(refusal)))),
             }
@@ -272,7 +272,8 @@ impl<'a> Group<'a> {
     fn change(&self, targets: &[&Target], mut objects: Option<Objects>) -> Result<()> {
         let checkout = &self.checkout;
         let exists = checkout.exists();
-        let mut slices = if exists { checkout.slices() } else { Slices::new() };
+        let mut shown = if exists { checkout.slices() } else { Slices::new() };
+        let mut slices = shown.clone();
         for target in targets {
             slices.insert(self.manifests[target.arrived.index].slice.clone(), target.arrived.ready.commit.clone());
         }
@@ -293,15 +294,16 @@ impl<'a> Group<'a> {
             put_back.extend(target.pending.iter().map(|change| change.path.clone()));
         }
         let head = checkout.head().filter(|_| exists);
-        if let Some(moved) = head.as_ref().filter(|head| checkout.shown().as_ref() != Some(*head))
-            && let Some(kept) = checkout.keep_commit(moved)?
-        {
-            let note = format!("`{}` was committed there by hand and is kept as `{kept}`", moved.short());
-            checkout.repo.git.report().note(&note);
+        if let Some(moved) = head.as_ref().filter(|head| checkout.shown().as_ref() != Some(*head)) {
+            shown.clear();
+            if let Some(kept) = checkout.keep_commit(moved)? {
+                let note = format!("`{}` was committed there by hand and is kept as `{kept}`", moved.short());
+                checkout.repo.git.report().note(&note);
+            }
         }
         let building = if exists { None } else { Some(Building::begin(checkout)?) };
         let place = building.as_ref().map_or(checkout, |building| &building.checkout);
-        let to = self.head_for(place, objects.as_mut(), &slices, targets, head.as_ref())?;
+        let to = self.head_for(place, objects.as_mut(), &slices, targets, head.as_ref().map(|head| (head, &shown)))?;
         let transition = Transition {
             operation: if matches!(self.policy, Policy::Reset { .. }) { "reset" } else { "restore" },
             from: head.clone().unwrap_or_else(|| to.clone()),
@@ -339,7 +341,7 @@ impl<'a> Group<'a> {
         objects: Option<&mut Objects>,
         slices: &Slices,
         targets: &[&Target],
-        current: Option<&Oid>,
+        current: Option<Shown>,
     ) -> Result<Oid> {
         let manifest = &self.manifests[targets[0].arrived.index];
         if matches!(manifest.form, Form::Tag { .. }) || (current.is_none() && slices.len() == 1) {

@@ -2,6 +2,7 @@
 
 mod fleet;
 mod group;
+pub mod preview;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -153,7 +154,12 @@ fn has_no_folders(_folder: &std::fs::Metadata) -> bool {
 }
 
 /// The plan for one slice under a policy.
-fn decide(policy: Policy, want: &Oid, seen: &Seen, pending: &[String]) -> std::result::Result<Vec<Step>, Refusal> {
+fn decide(
+    policy: Policy,
+    want: Option<&Oid>,
+    seen: &Seen,
+    pending: &[String],
+) -> std::result::Result<Vec<Step>, Refusal> {
     match policy {
         Policy::Restore(on_pending) => plan::restore(want, seen, pending, on_pending),
         Policy::Reset { confirmed } => plan::reset(want, seen, pending, confirmed),

@@ -1,0 +1,7 @@
+export default {
+  test: {
+    globals: true,
+    globalSetup: './vitest.setup.js',
+    include: ['tests/**/*.spec.js'],
+  },
+};

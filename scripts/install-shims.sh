@@ -1,0 +1,42 @@
+#!/bin/sh
+# Puts the shims into a language repo: `eng/common/testproxy/assets`, `assets.sh` and `assets.bat`. Also brings those
+# that are there up to date; what else is there it leaves alone.
+#
+#   scripts/install-shims.sh REPO
+set -eu
+shims=$(cd "$(dirname "$0")/../shims" && pwd)
+if [ $# -ne 1 ]; then
+    echo "usage: scripts/install-shims.sh REPO" >&2
+    exit 2
+fi
+if ! [ -e "$1/.git" ]; then
+    echo "error: \`$1\` is not the root of a git repository" >&2
+    echo "hint: name the root of the language repo, the directory that holds \`.git\`" >&2
+    exit 2
+fi
+
+folder=$1/eng/common/testproxy
+mkdir -p "$folder"
+for name in assets assets.sh assets.bat; do
+    file=$folder/$name
+    if [ -f "$file" ] && [ ! -h "$file" ] && [ -x "$file" ] && cmp -s "$shims/$name" "$file"; then
+        echo "unchanged $file"
+        continue
+    fi
+    # Renamed into place: a shell that is just reading the old one goes on with it.
+    cp "$shims/$name" "$file.new"
+    chmod 755 "$file.new"
+    mv -f "$file.new" "$file"
+    echo "installed $file"
+done
+# A Windows checkout would turn the lines of the scripts, a Linux checkout those of assets.bat.
+attributes=$folder/.gitattributes
+for line in "assets text eol=lf" "assets.sh text eol=lf" "assets.bat text eol=crlf"; do
+    if ! [ -f "$attributes" ] || ! grep -qxF "$line" "$attributes"; then
+        printf '%s\n' "$line" >>"$attributes"
+    fi
+done
+# Git on Windows does not see the right to execute.
+git -C "$1" add --chmod=+x -- eng/common/testproxy/assets eng/common/testproxy/assets.sh eng/common/testproxy/assets.bat
+git -C "$1" add -- eng/common/testproxy/.gitattributes
+echo "staged: look with \`git diff --cached\`, then commit"

@@ -1,0 +1,45 @@
+//! Writing a manifest: in one step, with its content on disk before its name.
+
+use std::io::Write;
+use std::path::Path;
+
+use tempfile::NamedTempFile;
+
+use crate::error::{AtPath, Error, Result};
+
+/// Replaces a file and keeps its permissions.
+pub fn replace(file: &Path, content: &[u8]) -> Result<()> {
+    let permissions = std::fs::metadata(file).at("read", file)?.permissions();
+    let new = beside(file, content)?;
+    new.as_file().set_permissions(permissions).at("set the permissions of", file)?;
+    new.persist(file).map_err(|e| e.error).at("replace", file)?;
+    Ok(())
+}
+
+/// Makes a file that does not exist.
+pub fn create(file: &Path, content: &[u8]) -> Result<()> {
+    let new = beside(file, content)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // Temporary files are for their owner alone; this one is for whoever may read its folder.
+        let folder = std::fs::metadata(file.parent().unwrap_or(file)).at("look at", file)?.permissions().mode();
+        new.as_file()
+            .set_permissions(std::fs::Permissions::from_mode(folder & 0o666))
+            .at("set the permissions of", file)?;
+    }
+    match new.persist_noclobber(file) {
+        Err(e) if e.error.kind() == std::io::ErrorKind::AlreadyExists => {
+            Err(Error::failed(format!("`{}` was made by somebody else meanwhile", file.display())))
+        }
+        result => result.map(drop).map_err(|e| e.error).at("make", file),
+    }
+}
+
+fn beside(file: &Path, content: &[u8]) -> Result<NamedTempFile> {
+    let folder = file.parent().unwrap_or(file);
+    let mut new = tempfile::Builder::new().prefix(".assets-").tempfile_in(folder).at("write into", folder)?;
+    new.write_all(content).at("write", file)?;
+    new.as_file().sync_all().at("write", file)?;
+    Ok(new)
+}

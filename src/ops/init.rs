@@ -1,0 +1,105 @@
+//! `init`: a manifest for a directory that has none of its own.
+
+use std::path::{Path, PathBuf};
+
+use super::{Context, origin_of_code_repo};
+use crate::error::{Error, Result, shell_word};
+use crate::manifest::draft::{Draft, Wishes, guess_prefix};
+use crate::manifest::{FILE_NAME, Manifest, file, locate};
+
+/// The directory for a manifest, and what is around it.
+#[derive(Debug)]
+pub struct Site {
+    /// The manifest, absolute, whether it exists or not.
+    pub file: PathBuf,
+    code_repo: PathBuf,
+    /// The directory from the root of the code repo, with `/`.
+    directory: String,
+    above: Option<Manifest>,
+}
+
+impl Site {
+    /// Looks at the directory that a path of the command line means: itself, or the one of an `assets.json`.
+    ///
+    /// # Errors
+    /// When it does not exist or is in no code repo, or when the manifest above it is bad.
+    pub fn look_at(context: &Context, path: &Path) -> Result<Site> {
+        let path = context.base.join(path);
+        let folder = match path.file_name() {
+            Some(name) if name == FILE_NAME && !path.is_dir() => path.parent().unwrap_or(&path),
+            _ => &path,
+        };
+        let found = dunce::canonicalize(folder).map_err(|e| {
+            Error::usage(format!("there is no `{}`", folder.display()))
+                .cause(e.to_string())
+                .hint(format!("make it first: `mkdir -p {}`", shell_word(&folder.to_string_lossy())))
+        })?;
+        if !found.is_dir() {
+            return Err(Error::usage(format!("`{}` is not a directory", found.display()))
+                .cause(format!("an `{FILE_NAME}` is made in the directory of a package"))
+                .hint("name a directory: `assets init <directory>`"));
+        }
+        let code_repo = locate::code_repo_of(&found).ok_or_else(|| {
+            Error::usage(format!("`{}` is not in a git repository", found.display()))
+                .cause("an `assets.json` belongs to a code repo: its place there says where its recordings are")
+                .hint("go into the code repo; a new one is made with `git init` at its root")
+        })?;
+        let file = found.join(FILE_NAME);
+        let mut above = None;
+        if !exists(&file) {
+            let folders = found.ancestors().skip(1).take_while(|folder| folder.starts_with(&code_repo));
+            let nearest = folders.map(|folder| folder.join(FILE_NAME)).find(|file| file.is_file());
+            above = nearest.map(|file| Manifest::load(&file)).transpose()?;
+        }
+        let directory = found.strip_prefix(&code_repo).unwrap_or(Path::new("")).to_string_lossy().replace('\\', "/");
+        Ok(Site { file, code_repo, directory, above })
+    }
+
+    /// Whether there is a manifest already.
+    pub fn is_taken(&self) -> bool {
+        exists(&self.file)
+    }
+
+    /// Whether the new manifest would need somebody to name its assets repo.
+    pub fn needs_repo(&self, wishes: &Wishes) -> bool {
+        self.above.is_none() && wishes.assets_repo.is_none()
+    }
+
+    /// What the first manifest of the code repo may have as its prefix, by the name that the code repo has where it was
+    /// cloned from, else on this disk.
+    pub fn guessed_prefix(&self) -> String {
+        let origin = origin_of_code_repo(&self.code_repo);
+        let cloned_from = origin.trim_end_matches('/').rsplit(['/', ':']).next().unwrap_or_default();
+        let name = match cloned_from.strip_suffix(".git").unwrap_or(cloned_from) {
+            "" => self.code_repo.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            name => name.to_string(),
+        };
+        guess_prefix(&name)
+    }
+
+    /// The text of the new manifest.
+    ///
+    /// # Errors
+    /// When nothing names the assets repo, or when what was said makes no good manifest.
+    pub fn plan(&self, wishes: &Wishes) -> Result<String> {
+        let guess = self.guessed_prefix();
+        let draft = Draft::decide(&self.directory, self.above.as_ref(), wishes, Some(&guess)).ok_or_else(|| {
+            let path = self.file.parent().unwrap_or(&self.file);
+            Error::needs_person(format!("nothing names the assets repo for `{}`", self.file.display()))
+                .cause(format!("there is no `{FILE_NAME}` above it to take it from"))
+                .hint(format!("name it: `assets init --repo <owner/name> {}`", shell_word(&path.to_string_lossy())))
+        })?;
+        let text = draft.text();
+        Manifest::of_text(&self.file, &self.code_repo, &text)?;
+        Ok(text)
+    }
+
+    /// Makes the manifest.
+    pub fn write(&self, text: &str) -> Result<()> {
+        file::create(&self.file, text.as_bytes())
+    }
+}
+
+fn exists(file: &Path) -> bool {
+    file.symlink_metadata().is_ok()
+}
