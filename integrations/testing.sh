@@ -64,23 +64,23 @@ JSON
 # As if nothing had ever been restored.
 make_cold() { rm -rf "$code/.assets" "$ASSETS_CACHE_DIR"; }
 
-# Runs a command with the assets repo out of reach.
+# Runs a command with the assets repo out of reach, until the check ends.
 without_remote() {
-    local status=0
     mv "$lab/assets.git" "$lab/away.git"
-    "$@" || status=$?
-    mv "$lab/away.git" "$lab/assets.git"
-    return "$status"
+    "$@"
 }
 
-# Runs a command while the manifest is broken.
+# Runs a command with a broken manifest, until the check ends.
 with_broken_manifest() {
-    local manifest=$code/sdk/greetings/assets.json status=0
+    local manifest=$code/sdk/greetings/assets.json
     cp "$manifest" "$lab/manifest"
     echo '{ "AssetsRepo": ' >"$manifest"
-    "$@" || status=$?
-    cp "$lab/manifest" "$manifest"
-    return "$status"
+    "$@"
+}
+
+put_back() {
+    [ ! -e "$lab/away.git" ] || mv "$lab/away.git" "$lab/assets.git"
+    [ ! -e "$lab/manifest" ] || mv "$lab/manifest" "$code/sdk/greetings/assets.json"
 }
 
 # Runs a command of the test and says what came of it. What it prints is in $lab/output, and how `assets` was called in
@@ -94,6 +94,7 @@ check() { # NAME COMMAND...
     (set -e && "$@") >"$lab/output" 2>&1 </dev/null
     status=$?
     set -e
+    put_back
     if [ "$status" -eq 0 ]; then
         echo "ok    $about: $name"
     else
