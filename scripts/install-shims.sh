@@ -1,10 +1,11 @@
 #!/bin/sh
-# Puts the shims into a language repo: `eng/common/testproxy/assets`, `assets.sh` and `assets.bat`. Also brings those
-# that are there up to date; what else is there it leaves alone.
+# Puts the shims into a language repo: `eng/common/testproxy/assets`, `assets.sh` and `assets.bat`, and beside them the
+# schema that a new assets.json names for editors. Also brings those that are there up to date; what else is there it
+# leaves alone.
 #
 #   scripts/install-shims.sh REPO
 set -eu
-shims=$(cd "$(dirname "$0")/../shims" && pwd)
+here=$(cd "$(dirname "$0")/.." && pwd)
 if [ $# -ne 1 ]; then
     echo "usage: scripts/install-shims.sh REPO" >&2
     exit 2
@@ -17,15 +18,17 @@ fi
 
 folder=$1/eng/common/testproxy
 mkdir -p "$folder"
-for name in assets assets.sh assets.bat; do
-    file=$folder/$name
-    if [ -f "$file" ] && [ ! -h "$file" ] && [ -x "$file" ] && cmp -s "$shims/$name" "$file"; then
+for from in shims/assets shims/assets.sh shims/assets.bat schema/assets.schema.json; do
+    file=$folder/${from##*/}
+    mode=755
+    case $from in schema/*) mode=644 ;; esac
+    if [ -f "$file" ] && [ ! -h "$file" ] && cmp -s "$here/$from" "$file" && { [ $mode = 644 ] || [ -x "$file" ]; }; then
         echo "unchanged $file"
         continue
     fi
     # Renamed into place: a shell that is just reading the old one goes on with it.
-    cp "$shims/$name" "$file.new"
-    chmod 755 "$file.new"
+    cp "$here/$from" "$file.new"
+    chmod $mode "$file.new"
     mv -f "$file.new" "$file"
     echo "installed $file"
 done
@@ -38,5 +41,5 @@ for line in "assets text eol=lf" "assets.sh text eol=lf" "assets.bat text eol=cr
 done
 # Git on Windows does not see the right to execute.
 git -C "$1" add --chmod=+x -- eng/common/testproxy/assets eng/common/testproxy/assets.sh eng/common/testproxy/assets.bat
-git -C "$1" add -- eng/common/testproxy/.gitattributes
+git -C "$1" add -- eng/common/testproxy/.gitattributes eng/common/testproxy/assets.schema.json
 echo "staged: look with \`git diff --cached\`, then commit"

@@ -22,6 +22,11 @@ mod units;
 
 use std::ffi::OsString;
 
+/// The command line with all that its help says, for man pages and other references.
+pub fn command_line() -> clap::Command {
+    cli::command_line()
+}
+
 /// Runs one command line (the program's name first) and returns the exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     cli::run(args.into_iter().collect())

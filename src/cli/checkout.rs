@@ -19,10 +19,10 @@ use crate::ui::Ui;
 Leaves the assets.json as it is: `assets restore` shows its pin again.
 
 Examples:
-  assets checkout main                       the newest recordings of the package you are in
-  assets checkout auto/tables sdk/tables     those of a branch
-  assets checkout python/tables_1a2b3c4d5e   those of a tag
-  assets checkout 4e8e976b78 sdk/tables      those of a commit")]
+  assets checkout main                      the newest of the package you are in
+  assets checkout auto/tables sdk/tables    those of a branch
+  assets checkout python/tables_1a2b3c4d5e  those of a tag
+  assets checkout 4e8e976b78 sdk/tables     those of a commit")]
 pub struct CheckoutArgs {
     /// A commit, tag or branch of the assets repo
     #[arg(value_name = "REV")]

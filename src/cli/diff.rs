@@ -15,8 +15,8 @@ use crate::ui::Ui;
 
 #[derive(Args)]
 #[command(after_help = "\
-Shows what a push would send, file by file: the pager and the colours are those of your git. Asks no remote and changes
-nothing.
+Shows what a push would send, file by file, in the pager and the colours of your
+git. Asks no remote and changes nothing.
 
 Examples:
   assets diff               the package you are in

@@ -13,9 +13,11 @@ use crate::units::size;
 
 #[derive(Args)]
 #[command(after_help = "\
-Used is what a manifest on disk asks for, in any code repo that restored with this cache, and what a checkout shows.
-Recordings that only another branch of a code repo pins are downloaded again when they are needed. Pending changes,
-stash entries, commits made by hand and pushes under way always stay. No request is sent.
+Used is what a manifest on disk asks for, in any code repo that restored with
+this cache, and what a checkout shows. Recordings that only another branch of a
+code repo pins are downloaded again when they are needed. Pending changes, stash
+entries, commits made by hand and pushes under way always stay. No request is
+sent.
 
 Examples:
   assets gc        what there is, who uses it, and what would go

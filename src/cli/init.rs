@@ -16,13 +16,14 @@ use crate::ui::Ui;
 
 #[derive(Args)]
 #[command(after_help = "\
-All but the branch or the tag prefix is taken from the nearest assets.json above. Without one, the assets repo is asked
-for, and the folder in it is guessed from the name of the code repo (`python` for `azure-sdk-for-python`).
+All but the branch or the tag prefix is that of the nearest assets.json above.
+Without one, the assets repo is asked for, and the folder in it is guessed from
+the name of the code repo: `python` for `azure-sdk-for-python`.
 
 Examples:
-  assets init                                        for the directory you are in
-  assets init --repo Azure/azure-sdk-assets sdk/core  the first of a code repo
-  assets init --tag-prefix python/core sdk/core       pinned by tags")]
+  assets init                                for the directory you are in
+  assets init --repo owner/assets sdk/core   the first of a code repo
+  assets init --tag-prefix py/core sdk/core  pinned by tags")]
 pub struct InitArgs {
     /// The directory to make it in [default: the current directory]
     #[arg(value_name = "PATH")]

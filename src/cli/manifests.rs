@@ -70,7 +70,12 @@ struct Loaded {
 impl Loaded {
     fn add(&mut self, ui: &Ui, report: &mut Report, manifest: Result<Manifest>, path: impl FnOnce() -> String) {
         match manifest {
-            Ok(manifest) if self.files.insert(manifest.file.clone()) => self.manifests.push(manifest),
+            Ok(manifest) if self.files.insert(manifest.file.clone()) => {
+                if !ui.json() {
+                    manifest.doubts.iter().for_each(|doubt| ui.status(&format!("note: {doubt}")));
+                }
+                self.manifests.push(manifest);
+            }
             Ok(_) => {}
             Err(error) => report.fail(ui, &path(), &error),
         }

@@ -1,6 +1,7 @@
 //! The command line: arguments, and turning what the operations return into output and an exit code.
 
 mod checkout;
+mod completions;
 mod config;
 mod diff;
 mod doctor;
@@ -25,7 +26,7 @@ use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
 use clap::error::ErrorKind;
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
 use crate::error::{Error, Kind, Result};
@@ -53,39 +54,42 @@ Examples:
   assets restore --all                those of every package of the repo
   assets push -m \"Record new tests\"   send what was recorded, and move the pin
   assets status --all                 where each package of the repo stands
-  assets reset                        drop local changes";
+  assets diff                         what a push would send
+  assets reset                        drop local changes
+  assets init                         the assets.json of a new package";
 
 #[derive(Args)]
+#[command(next_help_heading = "Global options (or variables: ASSETS_JSON=1, ASSETS_JOBS=4, ...)")]
 struct GlobalArgs {
-    /// Resolve relative paths against this directory [env: TEST_PROXY_FOLDER]
+    /// Resolve relative paths against this directory
     #[arg(short = 'l', long, value_name = "DIR", global = true)]
     storage_location: Option<PathBuf>,
     /// Print one JSON document instead of text
-    #[arg(long, global = true, env = "ASSETS_JSON", value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue)]
+    #[arg(long, global = true, env = "ASSETS_JSON", hide_env = true, value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue)]
     json: bool,
     /// Print only results and errors
-    #[arg(short, long, global = true, env = "ASSETS_QUIET", value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue)]
+    #[arg(short, long, global = true, env = "ASSETS_QUIET", hide_env = true, value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue)]
     quiet: bool,
     /// Show the git commands (-v), and how long they take (-vv)
-    #[arg(short, long, global = true, action = ArgAction::Count, env = "ASSETS_VERBOSE")]
+    #[arg(short, long, global = true, action = ArgAction::Count, env = "ASSETS_VERBOSE", hide_env = true)]
     verbose: u8,
     /// Colours
-    #[arg(long, value_name = "WHEN", global = true, default_value = "auto", env = "ASSETS_COLOR")]
+    #[arg(long, value_name = "WHEN", global = true, default_value = "auto", env = "ASSETS_COLOR", hide_env = true)]
     color: ColorChoice,
     /// Show no progress
-    #[arg(long, global = true, env = "ASSETS_NO_PROGRESS", value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue)]
+    #[arg(long, global = true, env = "ASSETS_NO_PROGRESS", hide_env = true, value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue)]
     no_progress: bool,
     /// Never ask: fail, or do what is safe
-    #[arg(long, global = true, env = "ASSETS_NO_INPUT", value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue)]
+    #[arg(long, global = true, env = "ASSETS_NO_INPUT", hide_env = true, value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue)]
     no_input: bool,
     /// Use only what is on this machine
-    #[arg(long, global = true, env = "ASSETS_OFFLINE", value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue)]
+    #[arg(long, global = true, env = "ASSETS_OFFLINE", hide_env = true, value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue)]
     offline: bool,
     /// Work in at most this many checkouts at once [default: the number of cores]
-    #[arg(short, long, value_name = "N", global = true, env = "ASSETS_JOBS", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(short, long, value_name = "N", global = true, env = "ASSETS_JOBS", hide_env = true, value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
     /// Wait at most this long for another `assets` [default: without end]
-    #[arg(long, value_name = "SECONDS", global = true, env = "ASSETS_LOCK_TIMEOUT")]
+    #[arg(long, value_name = "SECONDS", global = true, env = "ASSETS_LOCK_TIMEOUT", hide_env = true)]
     lock_timeout: Option<u64>,
 }
 
@@ -121,6 +125,8 @@ enum Command {
     Gc(gc::GcArgs),
     /// Find out why something does not work here, and what mends it
     Doctor(doctor::DoctorArgs),
+    /// Print what makes a shell complete commands and flags
+    Completions(completions::CompletionsArgs),
 }
 
 /// Which manifests a command is about.
@@ -149,6 +155,11 @@ struct Report {
     /// Whether the manifests were found and not named: then results are in the order of their paths.
     found: bool,
     shown: Option<Error>,
+}
+
+/// The command line as clap has it.
+pub fn command_line() -> clap::Command {
+    Cli::command()
 }
 
 /// Runs a command line and returns the exit code.
@@ -200,7 +211,8 @@ fn usage_error(error: &clap::Error) -> Error {
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => "a command is missing",
         _ => text.lines().next().unwrap_or_default().trim_start_matches("error: "),
     };
-    Error::usage(message).hint("see `assets --help`")
+    let tips = text.lines().filter_map(|line| line.trim().strip_prefix("tip: "));
+    tips.fold(Error::usage(message), Error::hint).hint("see `assets --help`")
 }
 
 impl Command {
@@ -217,6 +229,7 @@ impl Command {
             Command::Config(args) => args.name(),
             Command::Gc(_) => "gc",
             Command::Doctor(_) => "doctor",
+            Command::Completions(_) => "completions",
         }
     }
 
@@ -233,6 +246,7 @@ impl Command {
             Command::Config(args) => config::run(context, ui, args),
             Command::Gc(args) => gc::run(context, ui, args),
             Command::Doctor(args) => doctor::run(context, ui, args),
+            Command::Completions(args) => completions::run(ui, args),
         }
     }
 }
@@ -329,4 +343,32 @@ fn finish(ui: &Ui, command: &str, result: Result<Report>) -> u8 {
 
 fn error_json(error: &Error) -> Value {
     json!({"kind": error.kind.name(), "message": error.message, "causes": error.causes, "hints": error.hints})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn each(command: &clap::Command, check: &mut impl FnMut(&clap::Command)) {
+        check(command);
+        command.get_subcommands().for_each(|command| each(command, check));
+    }
+
+    #[test]
+    fn the_command_line_is_sound_and_its_help_fits_a_terminal() {
+        let mut all = command_line();
+        all.build();
+        all.clone().debug_assert();
+        each(&all, &mut |command| {
+            let name = command.get_bin_name().unwrap_or_default().to_string();
+            if name.contains("help") {
+                return;
+            }
+            let text = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(text.contains("Examples:\n  assets "), "`{name}` has no examples");
+            for line in text.lines() {
+                assert!(line.chars().count() <= 80, "`{name}` would be wrapped: {line}");
+            }
+        });
+    }
 }

@@ -15,11 +15,12 @@ use crate::ui::Ui;
 
 #[derive(Args)]
 #[command(after_help = "\
-Branch form: the change goes on the tip of `AssetsRepoBranch`. Tag form: it becomes a new tag. The assets.json is
-edited last, when the remote has confirmed the commit.
+Branch form: the change goes on the tip of `AssetsRepoBranch`. Tag form: it
+becomes a new tag. The assets.json is edited last, when the remote has confirmed
+the commit.
 
-What would be sent is looked at for secrets first, by the program that `ASSETS_SECRET_SCANNER` names, else by
-`gitleaks` if it is on `PATH`.
+What would be sent is looked at for secrets first, by the program that
+`ASSETS_SECRET_SCANNER` names, else by `gitleaks` if it is on `PATH`.
 
 Examples:
   assets push -m \"Record the new paging tests\"

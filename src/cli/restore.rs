@@ -21,12 +21,12 @@ use crate::ui::Ui;
 Prints the recordings root of each package: the folder a test proxy starts in.
 
 Examples:
-  assets restore                    the package you are in
+  assets restore                 the package you are in
   assets restore -a sdk/core/assets.json
-  assets restore --all              every package of the code repo
-  assets restore --changed          those that differ from the remote's default branch
-  assets restore --stash            put pending changes aside if the pin has moved
-  assets restore --init sdk/new     make the assets.json of a new package first")]
+  assets restore --all           every package of the code repo
+  assets restore --changed       those that differ from the default branch
+  assets restore --stash         puts changes aside where the pin has moved
+  assets restore --init sdk/new  makes the assets.json of a new package first")]
 pub struct RestoreArgs {
     #[command(flatten)]
     paths: PathArgs,

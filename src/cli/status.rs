@@ -15,13 +15,13 @@ use crate::ui::Ui;
 
 #[derive(Args)]
 #[command(after_help = "\
-Asks no remote and changes nothing. PENDING counts new (A), modified (M) and deleted (D) files.
-Names the files of a single package; with -v, of each.
+Asks no remote and changes nothing. PENDING counts new (A), modified (M) and
+deleted (D) files. Names the files of a single package; with -v, of each.
 
 Examples:
   assets status                    the package you are in
   assets status --all              every package of the code repo
-  assets status --all --exit-code  for scripts: 1 when any is not at its pin, or has changes")]
+  assets status --all --exit-code  for scripts: 1 unless all are clean")]
 pub struct StatusArgs {
     #[command(flatten)]
     paths: PathArgs,

@@ -1,5 +1,6 @@
 //! A manifest that does not exist yet: what it will say, decided from the one above it and what its maker wants.
 
+use super::schema::SCHEMA_KEY;
 use super::{Form, Manifest};
 
 /// What somebody says about a new manifest; the rest is taken from the one above it.
@@ -59,6 +60,12 @@ impl Draft {
         }
         keys.retain(|(_, value)| !value.is_empty());
         Some(Draft(keys))
+    }
+
+    /// The same, saying to editors where its schema is, if that is known.
+    pub fn with_schema(mut self, schema: Option<String>) -> Draft {
+        self.0.splice(0..0, schema.map(|schema| (SCHEMA_KEY, schema)));
+        self
     }
 
     /// The text of the file.

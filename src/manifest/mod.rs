@@ -40,6 +40,8 @@ pub struct Manifest {
     pub instead: Option<Oid>,
     /// What to name it by on a command line where the user stands: a space and a word for the shell, or nothing.
     pub argument: String,
+    /// What is said of keys that look like misspelled ones.
+    pub doubts: Vec<String>,
     /// `AssetsRepoId`, if it is there.
     pub id: Option<String>,
 }
@@ -228,9 +230,11 @@ impl Place<'_> {
     fn manifest(&self, text: &str) -> Result<Manifest> {
         let fields = read::fields(text, self.path)?;
         let Some(assets_repo_text) = fields.text("AssetsRepo") else {
-            return Err(fields
-                .refuse("AssetsRepo", "is missing or empty")
-                .hint(format!("name the assets repo: `\"AssetsRepo\": \"owner/name\"` in `{}`", self.path)));
+            let mut error = fields.refuse("AssetsRepo", "is missing or empty");
+            error.causes = fields.doubts();
+            return Err(
+                error.hint(format!("name the assets repo: `\"AssetsRepo\": \"owner/name\"` in `{}`", self.path))
+            );
         };
         let assets_repo =
             fields.parse("AssetsRepo", AssetsRepo::parse)?.ok_or_else(|| fields.refuse("AssetsRepo", "is missing"))?;
@@ -283,6 +287,7 @@ impl Place<'_> {
             prefix,
             form,
             instead: None,
+            doubts: fields.doubts(),
             argument: format!(" {}", shell_word(self.path)),
             id,
         })

@@ -33,6 +33,8 @@ pub struct Fields {
 
 struct Field {
     key: String,
+    /// Where the key stands.
+    at: (usize, usize),
     /// The value, when it is a string.
     value: Option<String>,
     place: (usize, usize),
@@ -109,7 +111,7 @@ pub fn fields(text: &str, file: &str) -> Result<Fields> {
             return Err(refuse(place, &format!("`{key}` is not a string"))
                 .hint(format!("write it in double quotes, for example {}", example(&key))));
         }
-        fields.fields.push(Field { key, value, place });
+        fields.fields.push(Field { key, at: at(skipped + property.range.start), value, place });
     }
     Ok(fields)
 }
@@ -118,6 +120,16 @@ impl Fields {
     /// Whether the field is there, empty or not.
     pub fn has(&self, key: &str) -> bool {
         self.field(key).is_some()
+    }
+
+    /// What is said of keys that look like misspelled ones; whatever else is unknown belongs to other tools.
+    pub fn doubts(&self) -> Vec<String> {
+        let doubt = |field: &Field| {
+            let meant = meant_by(&field.key).filter(|meant| !self.has(meant))?;
+            let ((line, column), key) = (field.at, printable(&field.key));
+            Some(format!("`{}:{line}:{column}`: `{key}` means nothing here; did you mean `{meant}`?", self.file))
+        };
+        self.fields.iter().filter_map(doubt).collect()
     }
 
     /// The text of the field; none when it is absent or blank.
@@ -156,6 +168,15 @@ impl Fields {
     }
 }
 
+/// The key that an unknown one is nearly spelled as.
+fn meant_by(key: &str) -> Option<&'static str> {
+    let (lower, is_known) = (key.to_lowercase(), KNOWN.contains(&key));
+    let distance = |known: &str| strsim::damerau_levenshtein(&lower, &known.to_lowercase());
+    let near =
+        KNOWN.iter().map(|known| (distance(known), *known)).filter(|(far, known)| *far <= known.len().div_ceil(6));
+    near.min().map(|(_, known)| known).filter(|_| !is_known)
+}
+
 fn string_value(property: &ObjectProp) -> Option<String> {
     property.value.as_string_lit().map(|literal| literal.value.to_string())
 }
@@ -178,4 +199,33 @@ fn place(text: &str, offset: usize) -> (usize, usize) {
     let line_start = before.rfind('\n').map_or(0, |at| at + 1);
     let column = before[line_start..].trim_start_matches('\u{feff}').chars().count() + 1;
     (before.matches('\n').count() + 1, column)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_are_nearly_right() {
+        let table = [
+            ("AssetRepo", Some("AssetsRepo")),
+            ("assetsRepo", Some("AssetsRepo")),
+            ("AssetsRepoPrefix", Some("AssetsRepoPrefixPath")),
+            ("AssetsRepoPrefixpath", Some("AssetsRepoPrefixPath")),
+            ("AssetsRepoBrnach", Some("AssetsRepoBranch")),
+            ("sha", Some("SHA")),
+            ("Tags", Some("Tag")),
+            ("TagPrefx", Some("TagPrefix")),
+            ("SHA", None),
+            ("$schema", None),
+            ("Task", None),
+            ("x", None),
+        ];
+        for (key, meant) in table {
+            assert_eq!(meant_by(key), meant, "{key}");
+        }
+        let text = "{\"AssetsRepo\": \"o/n\",\n  \"sha\": \"1\", \"assetsrepo\": 1}";
+        let doubts = fields(text, "sdk/assets.json").unwrap().doubts();
+        assert_eq!(doubts, ["`sdk/assets.json:2:3`: `sha` means nothing here; did you mean `SHA`?"]);
+    }
 }

@@ -3,15 +3,13 @@
 use std::path::Path;
 
 /// The key of a manifest that says where its schema is.
-#[allow(dead_code, reason = "`init` writes it")]
 pub const SCHEMA_KEY: &str = "$schema";
-/// Where a code repo has the schema, from its root: beside the launchers, so that it needs no network and is of their
-/// version.
+/// Where a code repo has the schema, from its root: beside the launchers, where `scripts/install-shims.sh` puts it. A file
+/// and no address, so that an editor needs no network and shows what this version knows.
 pub const SCHEMA_FILE: &str = "eng/common/testproxy/assets.schema.json";
 
 /// What a manifest in `folder` says for [`SCHEMA_KEY`]: a relative path, as editors resolve it. None in a code repo
 /// without the schema.
-#[allow(dead_code, reason = "`init` writes it")]
 pub fn schema_for(code_repo: &Path, folder: &Path) -> Option<String> {
     let below = folder.strip_prefix(code_repo).ok()?;
     let up = "../".repeat(below.components().count());

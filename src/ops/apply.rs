@@ -122,6 +122,8 @@ pub fn recover(checkout: &Checkout) -> Result<()> {
     let ours: BTreeSet<&str> = written.keys().copied().chain(transition.put_back.iter().map(String::as_str)).collect();
     let kept: BTreeSet<&str> = transition.kept.iter().map(|change| change.path.as_str()).collect();
 
+    // The switch may have come to its end or not: looked at from where it began, all that it wrote is dirty.
+    repo.read_tree_index(&transition.from).or_else(|_| repo.read_tree_index(&transition.to))?;
     // What became dirty is either the trace of the interruption, which is repaired, or was changed since, which is kept.
     let dirty: Vec<Change> = repo
         .status(&[&RepoPath::default()])?
@@ -147,9 +149,6 @@ pub fn recover(checkout: &Checkout) -> Result<()> {
             stash::count(edits.len()),
             entry.short()
         ));
-    }
-    if !dirty.is_empty() {
-        repo.read_tree_index(&transition.from).or_else(|_| repo.read_tree_index(&transition.to))?;
     }
     remove_files(checkout, dirty.iter().map(|change| change.path.as_str()))?;
     let all: Vec<String> = ours.iter().filter(|path| !kept.contains(*path)).map(|path| path.to_string()).collect();

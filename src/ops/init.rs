@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{Context, origin_of_code_repo};
 use crate::error::{Error, Result, shell_word};
 use crate::manifest::draft::{Draft, Wishes, guess_prefix};
+use crate::manifest::schema::schema_for;
 use crate::manifest::{FILE_NAME, Manifest, file, locate};
 
 /// The directory for a manifest, and what is around it.
@@ -89,7 +90,8 @@ impl Site {
                 .cause(format!("there is no `{FILE_NAME}` above it to take it from"))
                 .hint(format!("name it: `assets init --repo <owner/name> {}`", shell_word(&path.to_string_lossy())))
         })?;
-        let text = draft.text();
+        let folder = self.file.parent().unwrap_or(&self.file);
+        let text = draft.with_schema(schema_for(&self.code_repo, folder)).text();
         Manifest::of_text(&self.file, &self.code_repo, &text)?;
         Ok(text)
     }

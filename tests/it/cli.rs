@@ -43,6 +43,12 @@ fn help_is_there_for_every_command() {
         "config",
         "config locate",
         "config show",
+        "config create",
+        "init",
+        "checkout",
+        "diff",
+        "gc",
+        "completions",
     ] {
         let run = code.assets(command.split_whitespace().chain(["--help"])).ok();
         assert!(run.stdout.contains("Usage: assets"), "{command}: {}", run.stdout);
@@ -51,6 +57,56 @@ fn help_is_there_for_every_command() {
     }
     let version = format!("assets {}\n", env!("CARGO_PKG_VERSION"));
     assert_eq!(code.assets(["--version"]).ok().stdout, version);
+}
+
+#[test]
+fn what_was_meant_is_suggested() {
+    let world = World::new();
+    let (_, code) = fresh(&world);
+    for (args, tip) in [
+        (&["restor"][..], "a similar subcommand exists: 'restore'"),
+        (&["config", "lokate"], "a similar subcommand exists: 'locate'"),
+        (&["push", "--dryrun"], "a similar argument exists: '--dry-run'"),
+        (&["completions", "bsh"], "a similar value exists: 'bash'"),
+    ] {
+        code.assets(args).fails(2).says(&format!("  tip: {tip}\n"));
+        let document = code.assets([args, &["--json"]].concat()).fails(2).json();
+        assert_eq!(document["error"]["hints"], json!([tip, "see `assets --help`"]), "{args:?}");
+    }
+    code.manifest("sdk/b", "{\n  \"AssetsRepo\": \"o/n\",\n  \"sha\": \"1\",\n  \"$schema\": \"x\"\n}");
+    let run = code.assets(["config", "locate", "sdk/b"]).ok();
+    assert_eq!(run.stderr, "note: `sdk/b/assets.json:3:3`: `sha` means nothing here; did you mean `SHA`?\n");
+    assert_eq!(code.assets(["config", "locate", "--json", "sdk/b"]).ok().stderr, "");
+    code.manifest("sdk/b", "{\"AssetRepo\": \"o/n\"}");
+    let run = code.assets(["restore", "sdk/b"]).fails(2);
+    assert_eq!(
+        run.stderr,
+        "error: `sdk/b/assets.json:1:1`: `AssetsRepo` is missing or empty\n  \
+         caused by: `sdk/b/assets.json:1:2`: `AssetRepo` means nothing here; did you mean `AssetsRepo`?\n\
+         hint: name the assets repo: `\"AssetsRepo\": \"owner/name\"` in `sdk/b/assets.json`\n"
+    );
+}
+
+#[test]
+fn completions_are_scripts() {
+    let world = World::new();
+    let code = world.code_repo("code");
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let run = code.assets(["completions", shell]).ok();
+        assert_eq!(run.stderr, "");
+        for word in ["restore", "checkout", "dry-run", "allow-deletions"] {
+            assert!(run.stdout.contains(word), "{shell} does not complete `{word}`");
+        }
+        let document = code.assets(["completions", "--json", shell]).ok().json();
+        assert_eq!(document["results"][0]["script"].as_str().unwrap().trim_end(), run.stdout.trim_end());
+    }
+    // Bash itself completes with it.
+    let script = code.assets(["completions", "bash"]).ok().stdout;
+    world.write("complete.bash", script);
+    let ask = "source ../complete.bash; COMP_WORDS=(assets re); COMP_CWORD=1; _assets assets re assets; \
+               echo ${COMPREPLY[@]}";
+    let run = crate::support::run(&code.path, code.env(), "bash", ["-c", ask]).ok();
+    assert_eq!(run.stdout, "restore reset\n");
 }
 
 #[test]
@@ -213,7 +269,9 @@ fn json_of_failures() {
     let world = World::new();
     let (_, code) = fresh(&world);
     code.manifest("sdk/bad", "{");
-    for command in ["restore", "push", "reset", "stash list", "stash pop", "config locate", "config show"] {
+    for command in
+        ["restore", "push", "reset", "diff", "stash list", "stash pop", "config locate", "config show", "status"]
+    {
         let run = code.assets(command.split(' ').chain(["sdk/bad", "--json"])).fails(2);
         let document = run.json();
         assert_eq!((&document["command"], run.stderr.as_str()), (&json!(command), ""));

@@ -411,6 +411,7 @@ fn a_journal_without_sense_and_files_cut_short_heal() {
             head("HEAD"),
             s.new
         );
+        world.write("note", &note);
         write(&checkout.join(".git/assets-journal"), note);
         write(&checkout.join(".git/index.lock"), "");
         write(&checkout.join("recordings/sdk/a/1.json"), "");
@@ -421,6 +422,22 @@ fn a_journal_without_sense_and_files_cut_short_heal() {
         wanted.insert("5.json".into(), b"pending".to_vec());
         assert_eq!(s.slice(), wanted);
         assert_eq!(std::fs::read(checkout.join("recordings/sdk/b/b.json")).unwrap(), b"");
+
+        // As one leaves it that was complete but for a file that it could not put back.
+        s.code.branch_manifest("sdk/a", &s.url, &s.old);
+        s.code.assets(["restore", "--discard", "sdk/a"]).ok();
+        let note = std::fs::read_to_string(world.root().join("note")).unwrap();
+        s.code.git_in(&checkout, ["read-tree", "-m", "-u", "HEAD", &to]).ok();
+        write(&checkout.join(".git/HEAD"), format!("{to}\n"));
+        write(
+            &checkout.join(".git/assets-journal"),
+            note.replace(r#""put_back":[]"#, r#""put_back":["recordings/sdk/a/4.json"]"#),
+        );
+        std::fs::remove_file(checkout.join("recordings/sdk/a/4.json")).unwrap();
+        s.code.branch_manifest("sdk/a", &s.url, &s.new);
+        s.code.assets(["restore", "sdk/a"]).ok();
+        wanted = at_new.clone();
+        assert_eq!(s.slice(), wanted);
 
         for garbage in ["", "{", "null"] {
             write(&checkout.join(".git/assets-journal"), garbage);

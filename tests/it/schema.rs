@@ -103,6 +103,24 @@ fn the_schema_names_the_keys_that_the_program_reads() {
     }
 }
 
+#[test]
+fn a_new_manifest_names_the_schema_that_the_code_repo_has() {
+    let world = World::new();
+    let code = world.code_repo("code");
+    std::fs::create_dir_all(code.path.join("sdk/core")).unwrap();
+    code.write("eng/common/testproxy/assets.schema.json", include_str!("../../schema/assets.schema.json"));
+    code.assets(["init", "--repo", "o/n", "--prefix", "py", "sdk/core"]).ok();
+    let named = "../../eng/common/testproxy/assets.schema.json";
+    assert_eq!(
+        code.read("sdk/core/assets.json"),
+        format!(
+            "{{\n  \"$schema\": \"{named}\",\n  \"AssetsRepo\": \"o/n\",\n  \"AssetsRepoPrefixPath\": \"py\"\n}}\n"
+        )
+    );
+    assert!(code.path.join("sdk/core").join(named).is_file());
+    code.assets(["config", "show", "sdk/core"]).ok();
+}
+
 /// The first rule of a schema that a value breaks. Knows the words that ours uses and no others.
 fn violation(schema: &Value, whole: &Value, value: &Value) -> Option<String> {
     let mut rules = schema.as_object().expect("a schema is an object").iter();

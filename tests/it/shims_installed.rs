@@ -29,7 +29,7 @@ fn a_new_repo_gets_shims_that_work_in_a_clone() {
         installed(&code).stdout,
         format!(
             "100644 {FOLDER}/.gitattributes\n100755 {FOLDER}/assets\n100755 {FOLDER}/assets.bat\n\
-             100755 {FOLDER}/assets.sh\n100644 {FOLDER}/other.ps1\n"
+             100644 {FOLDER}/assets.schema.json\n100755 {FOLDER}/assets.sh\n100644 {FOLDER}/other.ps1\n"
         )
     );
 
@@ -56,7 +56,7 @@ fn a_second_time_only_what_differs_is_replaced() {
     assert_eq!(
         again.stdout,
         format!(
-            "unchanged code/{FOLDER}/assets\nunchanged code/{FOLDER}/assets.sh\nunchanged code/{FOLDER}/assets.bat\n{staged}"
+            "unchanged code/{FOLDER}/assets\nunchanged code/{FOLDER}/assets.sh\nunchanged code/{FOLDER}/assets.bat\nunchanged code/{FOLDER}/assets.schema.json\n{staged}"
         )
     );
     assert_eq!(code.git(["status", "--short"]).ok().stdout, "");
@@ -72,7 +72,7 @@ fn a_second_time_only_what_differs_is_replaced() {
     assert_eq!(
         mended.stdout,
         format!(
-            "installed code/{FOLDER}/assets\ninstalled code/{FOLDER}/assets.sh\ninstalled code/{FOLDER}/assets.bat\n{staged}"
+            "installed code/{FOLDER}/assets\ninstalled code/{FOLDER}/assets.sh\ninstalled code/{FOLDER}/assets.bat\nunchanged code/{FOLDER}/assets.schema.json\n{staged}"
         )
     );
     assert_eq!(code.read("elsewhere"), "not ours\n");

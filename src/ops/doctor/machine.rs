@@ -70,7 +70,7 @@ pub fn scanner(context: &Context) -> Result<Finding> {
 pub fn no_manifest() -> Result<Finding> {
     Finding::warning(
         "no `assets.json` here: only this machine was looked at",
-        "go into a code repo, or name a package: `assets doctor <path>`",
+        "go to a package, or make its manifest there: `assets init`",
     )
 }
 
