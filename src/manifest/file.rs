@@ -6,11 +6,16 @@ use std::path::Path;
 use tempfile::NamedTempFile;
 
 use crate::error::{AtPath, Error, Result};
+use crate::store::git_dir::remove_if_there;
 
-/// Replaces a file and keeps its permissions.
+/// Replaces a file and keeps its permissions. Whoever does it holds the lock of the manifest's checkout.
 pub fn replace(file: &Path, content: &[u8]) -> Result<()> {
     let permissions = std::fs::metadata(file).at("read", file)?.permissions();
-    let new = beside(file, content)?;
+    let mut name = file.file_name().unwrap_or_default().to_os_string();
+    name.push(".new");
+    // Always the same name: what a killed push left in the code repo goes with the next one.
+    remove_if_there(&file.with_file_name(&name))?;
+    let new = beside(file, tempfile::Builder::new().prefix(&name).rand_bytes(0), content)?;
     new.as_file().set_permissions(permissions).at("set the permissions of", file)?;
     new.persist(file).map_err(|e| e.error).at("replace", file)?;
     Ok(())
@@ -18,7 +23,7 @@ pub fn replace(file: &Path, content: &[u8]) -> Result<()> {
 
 /// Makes a file that does not exist.
 pub fn create(file: &Path, content: &[u8]) -> Result<()> {
-    let new = beside(file, content)?;
+    let new = beside(file, tempfile::Builder::new().prefix(".assets-"), content)?;
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
@@ -36,9 +41,9 @@ pub fn create(file: &Path, content: &[u8]) -> Result<()> {
     }
 }
 
-fn beside(file: &Path, content: &[u8]) -> Result<NamedTempFile> {
+fn beside(file: &Path, named: &tempfile::Builder, content: &[u8]) -> Result<NamedTempFile> {
     let folder = file.parent().unwrap_or(file);
-    let mut new = tempfile::Builder::new().prefix(".assets-").tempfile_in(folder).at("write into", folder)?;
+    let mut new = named.tempfile_in(folder).at("write into", folder)?;
     new.write_all(content).at("write", file)?;
     new.as_file().sync_all().at("write", file)?;
     Ok(new)

@@ -20,7 +20,7 @@ const EACH: &[&str] = &["sdk/a", "sdk/b", "sdk/t", "sdk/u"];
 const CASE: Case = Case { name: "", args: &[], shows: EACH, once: false, network: true, prepare: |_| {} };
 
 /// Every command that changes something, in both forms.
-pub const CASES: &[Case] = &[
+const CASES: &[Case] = &[
     Case { name: "cold branch", args: &["restore", "sdk/a"], shows: &["sdk/a"], prepare: clear, ..CASE },
     Case { name: "cold tag", args: &["restore", "sdk/t"], shows: &["sdk/t"], prepare: clear, ..CASE },
     Case { name: "cold all", args: &["restore", "--all"], prepare: clear, ..CASE },
@@ -60,6 +60,15 @@ pub const CASES: &[Case] = &[
     },
     Case { name: "gc", args: &["gc", "--yes"], network: false, prepare: switch_all_but_keep, ..CASE },
 ];
+
+pub fn all() -> Vec<&'static Case> {
+    CASES.iter().collect()
+}
+
+/// Those that ask the remote for something.
+pub fn networked() -> Vec<&'static Case> {
+    CASES.iter().filter(|case| case.network).collect()
+}
 
 pub fn case(name: &str) -> &'static Case {
     CASES.iter().find(|case| case.name == name).expect("a case of that name")

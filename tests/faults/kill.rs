@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, kill_process, kill_process_group};
 
-use crate::cases::Case;
+use crate::cases::{self, Case};
 use crate::processes::{end_marked, marked, start, wait};
 use crate::report::{Fate, skipped};
 use crate::rig::Rig;
@@ -34,7 +34,7 @@ fn at_a_system_call() {
     if !Path::new(STRACE).exists() {
         return skipped("kill at a write", "there is no strace");
     }
-    sweep("kill at a write", "FAULTS_KILL", 6, 2, |rig, case, _, random| {
+    sweep("kill at a write", &cases::all(), "FAULTS_KILL", 6, 2, |rig, case, _, random| {
         rig.set_up(case);
         let way =
             if random.bool() { Way::One(random.usize(1..120)) } else { Way::All(random.usize(1..=writes(rig, case))) };
@@ -49,7 +49,7 @@ fn at_a_system_call() {
 
 #[test]
 fn after_a_while() {
-    sweep("kill after a while", "FAULTS_RANDOM", 8, 2, |rig, case, _, random| {
+    sweep("kill after a while", &cases::all(), "FAULTS_RANDOM", 8, 2, |rig, case, _, random| {
         rig.set_up(case);
         let usual = rig.usual_time(case);
         let delay = usual.mul_f64(random.f64() * 1.05);

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::cases::{CASES, Case};
+use crate::cases::Case;
 use crate::report::{Fate, Tally};
 use crate::rig::Rig;
 
@@ -20,10 +20,11 @@ pub fn seed() -> u64 {
 }
 
 /// Runs `points` points (unless the environment variable `count` has another number), each with its own random
-/// numbers, on as many rigs as there are `workers`. The points go through the cases in turn. A point says what it did
+/// numbers, on as many rigs as there are `workers`. The points go through the `cases` in turn. A point says what it did
 /// and what became of it.
 pub fn sweep(
     class: &str,
+    cases: &[&'static Case],
     count: &str,
     points: u64,
     workers: usize,
@@ -41,13 +42,13 @@ pub fn sweep(
             scope.spawn(move || {
                 let mut rig = None;
                 // A rig gets its cases ready only once.
-                let case_of = |number: usize| (number + seed as usize % CASES.len()) % CASES.len();
+                let case_of = |number: usize| (number + seed as usize % cases.len()) % cases.len();
                 let own = |number: &usize| case_of(*number) % workers == worker;
                 for number in (0..points).filter(own).filter(|number| only.is_none_or(|only| only == *number)) {
                     let mut random =
                         fastrand::Rng::with_seed(seed ^ (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
                     let (what, fate) =
-                        point(rig.get_or_insert_with(Rig::new), &CASES[case_of(number)], number, &mut random);
+                        point(rig.get_or_insert_with(Rig::new), cases[case_of(number)], number, &mut random);
                     if !matches!(fate, Fate::Healed | Fate::Missed) {
                         println!("point {number}: {what}: {fate:?}");
                     }
