@@ -16,16 +16,11 @@ commands() { help "$@" | awk '/^Commands:/ { on = 1; next } /^[^ ]/ { on = 0 } o
 
 # A help without the options that every command has.
 own() {
-    help >"$globals"
-    help "$@" | awk -v globals="$globals" '
-        function spec(line) { sub(/^ +/, "", line); sub(/   *.*/, "", line); return line }
-        BEGIN {
-            while ((getline line < globals) > 0) if (line ~ /^ +-/ && line !~ /--help/) known[spec(line)] = 1
-            known["-h, --help"] = 1; known["-V, --version"] = 1
-        }
-        /^ +-/ { skip = spec($0) in known }
-        /^[^ ]/ || /^$/ { skip = 0 }
-        !skip { lines[++count] = $0 }
+    help "$@" | awk '
+        /^Global options/ { skip = 1; next }
+        /^[^ ]/ { skip = 0 }
+        skip || /^ +-[hV], / { next }
+        { lines[++count] = $0 }
         END {
             # A section that lost all its options loses its title.
             for (i = 1; i <= count; i++)
@@ -35,8 +30,6 @@ own() {
 
 block() { printf '```text\n%s\n```\n' "$1"; }
 
-globals=$(mktemp)
-trap 'rm -f "$globals"' EXIT
 cat <<'END'
 # Reference
 

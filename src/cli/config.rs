@@ -14,7 +14,7 @@ use crate::ui::Ui;
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  assets config locate         where the recordings of the package you are in are
+  assets config locate         where the recordings of this package are
   assets config show sdk/core  what its assets.json means")]
 pub struct ConfigArgs {
     #[command(subcommand)]

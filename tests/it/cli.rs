@@ -64,7 +64,7 @@ fn what_was_meant_is_suggested() {
     let world = World::new();
     let (_, code) = fresh(&world);
     for (args, tip) in [
-        (&["restor"][..], "a similar subcommand exists: 'restore'"),
+        (&["restor"][..], "some similar subcommands exist: 'reset', 'restore'"),
         (&["config", "lokate"], "a similar subcommand exists: 'locate'"),
         (&["push", "--dryrun"], "a similar argument exists: '--dry-run'"),
         (&["completions", "bsh"], "a similar value exists: 'bash'"),
