@@ -170,11 +170,14 @@ impl Fields {
 
 /// The key that an unknown one is nearly spelled as.
 fn meant_by(key: &str) -> Option<&'static str> {
-    let (lower, is_known) = (key.to_lowercase(), KNOWN.contains(&key));
+    if KNOWN.contains(&key) {
+        return None;
+    }
+    let lower = key.to_lowercase();
     let distance = |known: &str| strsim::damerau_levenshtein(&lower, &known.to_lowercase());
     let near =
         KNOWN.iter().map(|known| (distance(known), *known)).filter(|(far, known)| *far <= known.len().div_ceil(6));
-    near.min().map(|(_, known)| known).filter(|_| !is_known)
+    near.min().map(|(_, known)| known)
 }
 
 fn string_value(property: &ObjectProp) -> Option<String> {
