@@ -45,7 +45,7 @@ pub fn code_repo_of(folder: &Path) -> Option<PathBuf> {
 }
 
 /// `.git` is a directory, or a file in linked worktrees and submodules.
-fn is_repo_root(folder: &Path) -> bool {
+pub fn is_repo_root(folder: &Path) -> bool {
     folder.join(".git").exists()
 }
 

@@ -90,8 +90,12 @@ impl fmt::Display for Pin {
 impl Manifest {
     /// Reads and checks the manifest `file` (absolute), which lies in a code repo.
     pub fn load(file: &Path) -> Result<Manifest> {
-        let folder = file.parent().unwrap_or(file);
-        let code_repo = locate::code_repo_of(folder).ok_or_else(|| {
+        Manifest::load_in(file, locate::code_repo_of(file.parent().unwrap_or(file)))
+    }
+
+    /// As [`Manifest::load`], in a code repo that was found before, if it is in one.
+    pub fn load_in(file: &Path, code_repo: Option<PathBuf>) -> Result<Manifest> {
+        let code_repo = code_repo.ok_or_else(|| {
             Error::usage(format!("`{}` is not in a git repository", file.display()))
                 .cause("no directory above it holds `.git`, so its place in the assets repo is unknown")
                 .hint("in a container or an unpacked archive bring the `.git` of the code repo along; a new code repo is made with `git init` at its root")

@@ -63,6 +63,8 @@ pub struct Context {
     in_use: Mutex<HashMap<Known, Option<Lock>>>,
     /// Assets folders of which the code repo tracks nothing.
     untracked: Mutex<HashSet<PathBuf>>,
+    /// The code repo of each folder that holds packages: hundreds of them lie in a few.
+    code_repos: Mutex<HashMap<PathBuf, Option<PathBuf>>>,
 }
 
 /// What is known about the version of a git that is not known to be good.
@@ -85,6 +87,7 @@ impl Context {
             version: Mutex::new(None),
             in_use: Mutex::default(),
             untracked: Mutex::default(),
+            code_repos: Mutex::default(),
         }
     }
 
@@ -182,7 +185,8 @@ impl Context {
 
     /// The manifest in a file (absolute) that was found and not typed.
     pub fn found_manifest(&self, file: &Path) -> Result<Manifest> {
-        let mut manifest = Manifest::load(file)?;
+        let code_repo = file.parent().and_then(|folder| self.code_repo_of(folder));
+        let mut manifest = Manifest::load_in(file, code_repo)?;
         let from_here = file.parent().and_then(|folder| folder.strip_prefix(&self.environment.cwd).ok());
         manifest.argument = match from_here {
             Some(folder) if folder.as_os_str().is_empty() => String::new(),
@@ -190,6 +194,21 @@ impl Context {
             None => argument(file),
         };
         Ok(manifest)
+    }
+
+    /// The root of the code repo that holds `folder`; what is above it is looked at once.
+    fn code_repo_of(&self, folder: &Path) -> Option<PathBuf> {
+        if locate::is_repo_root(folder) {
+            return Some(folder.to_path_buf());
+        }
+        let above = folder.parent()?;
+        let known = || self.code_repos.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(code_repo) = known().get(above) {
+            return code_repo.clone();
+        }
+        let code_repo = self.code_repo_of(above);
+        known().insert(above.to_path_buf(), code_repo.clone());
+        code_repo
     }
 
     /// The assets folder for a manifest.

@@ -4,6 +4,7 @@ mod fleet;
 mod group;
 pub mod preview;
 
+use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -89,7 +90,10 @@ pub fn shown_already(context: &Context, manifest: &Manifest) -> Result<Option<Re
     let dir = checkout::dir_of(&folder, manifest);
     let Some(commit) = checkout::shown_at_pin(&dir, manifest) else { return Ok(None) };
     breadcrumb::write(&folder, manifest)?;
-    make_slice_folder(&dir, &manifest.slice)?;
+    let bare = make_slice_folder(&dir, &manifest.slice)?.is_none_or(|found| {
+        let index = dir.join(".git/index").metadata().and_then(|meta| meta.modified());
+        holds_no_file(&join(&dir, manifest.slice.as_str()), &found, index.ok())
+    });
     let root = join(&dir, manifest.prefix.as_str());
     Ok(Some(Restored {
         root,
@@ -98,58 +102,54 @@ pub fn shown_already(context: &Context, manifest: &Manifest) -> Result<Option<Re
         changed: false,
         put_aside: Vec::new(),
         empty: false,
-        bare: is_bare(&dir, &manifest.slice),
+        bare,
         cost: Cost::default(),
     }))
 }
 
-/// A slice that the assets repo does not have yet is an empty folder, for a new package to record into. A link on the
-/// way to it would lead tests to write elsewhere.
-fn make_slice_folder(dir: &Path, slice: &RepoPath) -> Result<()> {
+/// A slice that the assets repo does not have yet is an empty folder, for a new package to record into. Returns what is
+/// known about a folder that was there. A link on the way to it would lead tests to write elsewhere.
+fn make_slice_folder(dir: &Path, slice: &RepoPath) -> Result<Option<Metadata>> {
     let mut folder = dir.to_path_buf();
-    let mut exists = false;
+    let mut found = slice.is_root().then(|| dir.symlink_metadata().ok()).flatten();
     for part in slice.parts() {
         folder.push(part);
         let meta = folder.symlink_metadata();
-        exists = meta.as_ref().is_ok_and(|meta| meta.is_dir());
-        if meta.is_ok_and(|meta| meta.is_symlink()) {
+        if meta.as_ref().is_ok_and(Metadata::is_symlink) {
             return Err(Error::failed(format!("`{}` is a symbolic link", folder.display()))
                 .cause("recordings would be written to wherever it leads")
                 .hint("delete it, then run `assets restore` again"));
         }
+        found = meta.ok().filter(Metadata::is_dir);
     }
-    if exists { Ok(()) } else { std::fs::create_dir_all(&folder).at("create", &folder) }
+    if found.is_none() {
+        std::fs::create_dir_all(&folder).at("create", &folder)?;
+    }
+    Ok(found)
 }
 
-/// Whether there is no file in a slice.
-fn is_bare(dir: &Path, slice: &RepoPath) -> bool {
-    let index = dir.join(".git/index").metadata().and_then(|meta| meta.modified());
-    holds_no_file(&join(dir, slice.as_str()), index.ok())
-}
-
-/// Whether there is nothing but folders. Stops at the first file. To list a folder of many files takes longer than all
-/// else that is asked of a slice; one without folders in it, not changed since git wrote the index, has the files that
-/// git wrote.
-fn holds_no_file(folder: &Path, index: Option<SystemTime>) -> bool {
-    let Ok(meta) = folder.symlink_metadata() else { return false };
-    if has_no_folders(&meta) && meta.modified().ok().zip(index).is_some_and(|(changed, index)| changed <= index) {
+/// Whether there is nothing but folders in a folder. Stops at the first file. To list a folder of many files takes longer
+/// than all else that is asked of a slice; one without folders in it, not changed since git wrote the index, has the files
+/// that git wrote.
+fn holds_no_file(folder: &Path, meta: &Metadata, index: Option<SystemTime>) -> bool {
+    if has_no_folders(meta) && meta.modified().ok().zip(index).is_some_and(|(changed, index)| changed <= index) {
         return false;
     }
+    let is_bare = |folder: &Path| folder.symlink_metadata().is_ok_and(|meta| holds_no_file(folder, &meta, index));
     let Ok(mut entries) = std::fs::read_dir(folder) else { return false };
     entries.all(|entry| {
-        entry
-            .is_ok_and(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()) && holds_no_file(&entry.path(), index))
+        entry.is_ok_and(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()) && is_bare(&entry.path()))
     })
 }
 
 /// Each folder counts as a link to the one that it is in; where a file system counts otherwise, nothing is known.
 #[cfg(unix)]
-fn has_no_folders(folder: &std::fs::Metadata) -> bool {
+fn has_no_folders(folder: &Metadata) -> bool {
     std::os::unix::fs::MetadataExt::nlink(folder) == 2
 }
 
 #[cfg(not(unix))]
-fn has_no_folders(_folder: &std::fs::Metadata) -> bool {
+fn has_no_folders(_folder: &Metadata) -> bool {
     false
 }
 
