@@ -159,6 +159,7 @@ impl<'a> Push<'a> {
                 Error::usage("a push needs the remote, and `--offline` forbids it").hint("run it without `--offline`")
             );
         }
+        self.context.expect_answers_of(self.checkout.store.name())?;
         if let Some(refusal) = self.check_deletions(&files)? {
             return Ok(Outcome::Refused(refusal));
         }
