@@ -26,7 +26,7 @@ if [ -n "$full" ]; then
     kill=500 random=10000 cut=2800 answers=600 disk=950 planted=589 restores=100 pushes=50
 else
     seeds=${seeds:-$(date +%s)}
-    kill=114 random=152 cut=95 answers=57 disk=95 planted=190 restores=6 pushes=3
+    kill=95 random=114 cut=60 answers=30 disk=76 planted=114 restores=4 pushes=2
 fi
 
 cargo test --quiet --test faults --no-run

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::git::parse::ChangeKind;
 use crate::manifest::Manifest;
 use crate::ops::plan::Refusal;
+use crate::ops::push::idle::idle;
 use crate::ops::push::secrets::{Checked, Secrets};
 use crate::ops::push::{Pushed, Request, push};
 use crate::ops::{Context, Outcome};
@@ -54,17 +55,23 @@ pub fn run(context: &Context, ui: &Ui, args: &PushArgs) -> Result<Report> {
         allow_deletions: args.allow_deletions,
     };
     let manifests = manifests::load(context, ui, &args.paths, &mut report);
+    let idle = idle(context, &manifests);
+    let open: Vec<&Manifest> =
+        manifests.iter().zip(&idle).filter_map(|(manifest, idle)| idle.is_none().then_some(manifest)).collect();
     let mut secrets = Secrets::new(args.break_glass);
-    secrets.look_ahead(context, &manifests, &request);
+    secrets.look_ahead(context, &open, &request);
     let mut unchecked = None;
-    for manifest in manifests {
-        let mut answer = push(context, &manifest, &request, &mut secrets);
+    for (manifest, idle) in manifests.iter().zip(idle) {
+        let mut answer = match idle {
+            Some(nothing) => Ok(Outcome::Done(nothing)),
+            None => push(context, manifest, &request, &mut secrets),
+        };
         ui.progress.stop();
         if let Ok(Outcome::Refused(Refusal::MassDeletion { deleted, all, others })) = &answer
             && ui.can_prompt()
         {
-            answer = match may_delete(ui, &manifest, deleted, *all, *others) {
-                Ok(()) => push(context, &manifest, &Request { allow_deletions: true, ..request.clone() }, &mut secrets),
+            answer = match may_delete(ui, manifest, deleted, *all, *others) {
+                Ok(()) => push(context, manifest, &Request { allow_deletions: true, ..request.clone() }, &mut secrets),
                 Err(error) => Err(error),
             };
             ui.progress.stop();
@@ -86,7 +93,7 @@ pub fn run(context: &Context, ui: &Ui, args: &PushArgs) -> Result<Report> {
                 "secret_check": pushed.checked,
             })),
             Ok(Outcome::Done(pushed)) => show(ui, &manifest.path, &pushed, args.dry_run),
-            Ok(Outcome::Refused(refusal)) => report.fail(ui, &manifest.path, &manifests::refused(refusal, &manifest)),
+            Ok(Outcome::Refused(refusal)) => report.fail(ui, &manifest.path, &manifests::refused(refusal, manifest)),
             Err(error) => report.fail(ui, &manifest.path, &error.context(format!("cannot push `{}`", manifest.path))),
         }
     }

@@ -1,6 +1,7 @@
 //! `push`: send pending changes as a new commit, then move the pin in the manifest.
 
 mod deletions;
+pub mod idle;
 pub mod intent;
 pub mod scanner;
 pub mod secrets;
@@ -189,20 +190,16 @@ impl<'a> Push<'a> {
     }
 
     fn nothing(&self) -> Result<Outcome<Pushed>> {
-        Ok(Outcome::Done(self.summary(&self.base, Vec::new(), 0)))
+        Ok(Outcome::Done(self.nothing_sent()))
     }
 
     fn summary(&self, commit: &Oid, files: Vec<Change>, others: usize) -> Pushed {
-        Pushed {
-            root: join(&self.checkout.dir, self.manifest.prefix.as_str()),
-            before: self.base.clone(),
-            pin: self.pin_value(commit),
-            commit: commit.clone(),
-            sent_to: None,
-            files,
-            others,
-            checked: None,
-        }
+        let pin = self.pin_value(commit);
+        Pushed { commit: commit.clone(), pin, files, others, ..self.nothing_sent() }
+    }
+
+    fn nothing_sent(&self) -> Pushed {
+        Pushed::nothing(self.manifest, &self.checkout.dir, &self.base)
     }
 
     // Before anything is sent.
@@ -439,11 +436,32 @@ impl<'a> Push<'a> {
     }
 
     fn pin_value(&self, commit: &Oid) -> String {
-        match &self.manifest.form {
-            Form::Branch { .. } => commit.to_string(),
-            Form::Tag { tag: Some(tag), .. } if *commit == self.base => tag.to_string(),
-            Form::Tag { prefix, .. } => format!("{prefix}_{}", commit.short()),
+        pin_value(self.manifest, &self.base, commit)
+    }
+}
+
+impl Pushed {
+    /// Nothing was to be sent of a slice that is shown at `base` in the checkout `dir`.
+    fn nothing(manifest: &Manifest, dir: &Path, base: &Oid) -> Pushed {
+        Pushed {
+            root: join(dir, manifest.prefix.as_str()),
+            before: base.clone(),
+            commit: base.clone(),
+            sent_to: None,
+            pin: pin_value(manifest, base, base),
+            files: Vec::new(),
+            others: 0,
+            checked: None,
         }
+    }
+}
+
+/// What a manifest whose slice was shown at `base` says about a commit.
+fn pin_value(manifest: &Manifest, base: &Oid, commit: &Oid) -> String {
+    match &manifest.form {
+        Form::Branch { .. } => commit.to_string(),
+        Form::Tag { tag: Some(tag), .. } if commit == base => tag.to_string(),
+        Form::Tag { prefix, .. } => format!("{prefix}_{}", commit.short()),
     }
 }
 

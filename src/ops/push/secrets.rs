@@ -55,7 +55,7 @@ impl Secrets {
 
     /// Looks at the pending changes of several slices with one start of the scanner. Only to save time: a push looks
     /// at whatever was not looked at by then, and whatever goes wrong here goes wrong there again and is told there.
-    pub fn look_ahead(&mut self, context: &Context, manifests: &[Manifest], request: &Request) {
+    pub fn look_ahead(&mut self, context: &Context, manifests: &[&Manifest], request: &Request) {
         let wanted = manifests.len() > 1 && !request.dry_run && !context.offline;
         if !wanted || !matches!(self.scanner(&context.environment), Ok(Some(_))) {
             return;
