@@ -5,7 +5,7 @@ use std::path::Path;
 
 use tempfile::NamedTempFile;
 
-use crate::error::{AtPath, Error, Result};
+use crate::error::{AtPath, Result};
 use crate::store::git_dir::remove_if_there;
 
 /// Replaces a file and keeps its permissions. Whoever does it holds the lock of the manifest's checkout.
@@ -23,8 +23,8 @@ pub fn replace(file: &Path, content: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Makes a file that does not exist.
-pub fn create(file: &Path, content: &[u8]) -> Result<()> {
+/// Makes a file that does not exist; `false` when somebody else has made it meanwhile.
+pub fn create(file: &Path, content: &[u8]) -> Result<bool> {
     let new = beside(file, tempfile::Builder::new().prefix(".assets-"), content)?;
     #[cfg(unix)]
     {
@@ -36,10 +36,8 @@ pub fn create(file: &Path, content: &[u8]) -> Result<()> {
             .at("set the permissions of", file)?;
     }
     match new.persist_noclobber(file) {
-        Err(e) if e.error.kind() == std::io::ErrorKind::AlreadyExists => {
-            Err(Error::failed(format!("`{}` was made by somebody else meanwhile", file.display())))
-        }
-        result => result.map(drop).map_err(|e| e.error).at("make", file),
+        Err(e) if e.error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+        result => result.map(|_| true).map_err(|e| e.error).at("make", file),
     }
 }
 
