@@ -121,6 +121,27 @@ fn bytes_that_are_no_text_and_escapes_are_not_printed() {
     }
 }
 
+/// What is printed into a file is a patch, whatever the lines end with.
+#[test]
+fn ends_of_lines_are_kept() {
+    let world = World::new();
+    let code = changed(&world);
+    record(&code, "a.json", "one\r\nzwei\r\n");
+    record(&code, "new file.json", "new\r\n");
+    let Run { stdout, .. } = code.assets(["diff", "sdk/a"]).ok();
+    assert!(stdout.contains("\n-one\n-two\n+one\r\n+zwei\r\n"), "{stdout:?}");
+    assert_eq!(code.assets(["diff", "--json", "sdk/a"]).ok().json()["results"][0]["diff"], stdout);
+    world.write("patch", &stdout);
+    let checkout = code.only_checkout();
+    let patch = world.root().join("patch");
+    code.git_in(&checkout, ["apply", "-R", "--whitespace=nowarn", &patch.to_string_lossy()]).ok();
+    let run = code.assets(["diff", "sdk/a"]).ok();
+    assert_eq!(run.stderr, "nothing is pending in `sdk/a/assets.json`\n");
+    code.git_in(&checkout, ["apply", "--whitespace=nowarn", &patch.to_string_lossy()]).ok();
+    let colored = code.assets(["diff", "--color=always", "sdk/a"]).ok().stdout;
+    assert_eq!(colored.lines().count(), stdout.lines().count(), "{colored:?}");
+}
+
 #[test]
 fn what_the_assets_repo_says_about_diffs_is_not_obeyed() {
     let world = World::new();
