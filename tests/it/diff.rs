@@ -163,7 +163,7 @@ fn what_the_assets_repo_says_about_diffs_is_not_obeyed() {
 #[cfg(unix)]
 mod in_a_terminal {
     use super::*;
-    use crate::support::pty::Start;
+    use crate::support::pty::{CTRL_C, ENTER, Start};
 
     /// A pager that marks what it shows.
     const PAGER: &str = "sed 's/^/| /'";
@@ -208,6 +208,24 @@ mod in_a_terminal {
         assert!(!shown.contains("| "), "{shown}");
         // A reader who leaves at once.
         screen(&code, &[("GIT_PAGER", "true")], ["diff", "sdk/a"]);
+    }
+
+    /// Pagers stop a search with it and go on.
+    #[test]
+    fn ctrl_c_is_for_the_pager() {
+        let world = World::new();
+        let code = changed(&world);
+        let pager = "n=0; trap 'n=$((n + 1)); echo noted $n' INT; cat; echo ready; \
+                     until read -r answer </dev/tty; do :; done; echo left $answer";
+        let mut terminal = Start::new(&code).env("GIT_PAGER", pager).run(["diff", "sdk/a"]);
+        terminal.wait_for("ready");
+        for times in 1..5 {
+            terminal.press(CTRL_C);
+            terminal.wait_for(&format!("noted {times}"));
+        }
+        terminal.press(&["well", ENTER].concat());
+        terminal.wait_for("left well");
+        terminal.end().fails(0);
     }
 
     #[test]
