@@ -50,7 +50,7 @@ pub fn run(context: &Context, ui: &Ui, args: &DiffArgs) -> Result<Report> {
             Ok(diff) => {
                 text.push_str(&printable_diff(&diff));
                 if ui.json() {
-                    let state = if diff.plain.is_empty() { "unchanged" } else { "changed" };
+                    let state = if status.pending.is_empty() { "unchanged" } else { "changed" };
                     let (files, diff) = (&status.pending, diff.plain);
                     report
                         .results
@@ -61,7 +61,7 @@ pub fn run(context: &Context, ui: &Ui, args: &DiffArgs) -> Result<Report> {
         }
     }
     ui.progress.stop();
-    if args.exit_code && !text.is_empty() {
+    if args.exit_code && statuses.iter().any(|status| !status.pending.is_empty()) {
         report.failures.push(Kind::Failed);
     }
     if ui.json() {
@@ -71,7 +71,7 @@ pub fn run(context: &Context, ui: &Ui, args: &DiffArgs) -> Result<Report> {
         let env = || context.environment.for_pager.clone();
         ui.long_data(&text, || git.pager().filter(|_| !args.no_pager).map(|pager| (pager, env())));
     } else if let ([manifest], [status]) = (&manifests[..], &statuses[..])
-        && report.failures.is_empty()
+        && report.failed.is_empty()
     {
         say_why_empty(ui, manifest, status);
     }
@@ -97,7 +97,12 @@ fn say_why_empty(ui: &Ui, manifest: &Manifest, status: &Status) {
             ui.status(&format!("`{}` is not restored", manifest.path));
             ui.hint(&format!("`assets restore{}` brings it to disk", manifest.argument));
         }
-        _ => ui.status(&format!("nothing is pending in `{}`", manifest.path)),
+        _ if status.pending.is_empty() => ui.status(&format!("nothing is pending in `{}`", manifest.path)),
+        // A repository inside of the recordings.
+        _ => {
+            let paths: Vec<String> = status.pending.iter().map(|change| change.path.clone()).collect();
+            ui.status(&manifests::list("git shows no changes inside of what is pending:", &paths));
+        }
     }
 }
 

@@ -103,6 +103,25 @@ fn exit_code_and_json() {
     assert_eq!(run.stderr, "`sdk/a/assets.json` is not restored\nhint: `assets restore sdk/a` brings it to disk\n");
 }
 
+/// Git looks at no file of it.
+#[test]
+fn a_repository_inside_of_the_recordings_is_pending_too() {
+    let world = World::new();
+    let code = changed(&world);
+    code.assets(["reset", "-y", "sdk/a"]).ok();
+    let inside = code.only_checkout().join(SLICE).join("clone");
+    code.git(["init", "-q", &inside.to_string_lossy()]).ok();
+    record(&code, "clone/x.json", "x\n");
+    let run = code.assets(["diff", "--exit-code", "sdk/a"]).fails(1);
+    let expected = format!("git shows no changes inside of what is pending:\n  {SLICE}/clone/\n");
+    assert_eq!((run.stdout.as_str(), run.stderr), ("", expected));
+    assert_eq!(code.assets(["diff", "--json", "sdk/a"]).ok().json()["results"][0]["state"], "changed");
+    code.assets(["push", "sdk/a"])
+        .fails(1)
+        .says(&format!("`{SLICE}/clone/` is not a plain file\n"))
+        .says("a folder with its own `.git` is a repository\n");
+}
+
 #[test]
 fn bytes_that_are_no_text_and_escapes_are_not_printed() {
     let world = World::new();
