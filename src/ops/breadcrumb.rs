@@ -13,13 +13,14 @@ use crate::store::git_dir::write_atomically;
 pub fn write(folder: &Path, manifest: &Manifest) -> Result<()> {
     let Some(tag) = tag_for_breadcrumb(manifest) else { return Ok(()) };
     let hash = manifest.checkout_name();
-    checkout::check_folder(&folder.join("breadcrumb"))?;
-    let file = folder.join("breadcrumb").join(format!("{hash}.breadcrumb"));
+    let folder = folder.join("breadcrumb");
+    let file = folder.join(format!("{hash}.breadcrumb"));
     let line = format!("{};{hash};{tag}", manifest.path);
     // The test proxy writes a byte order mark and the line ending of its system.
     let old = std::fs::read_to_string(&file).unwrap_or_default();
     if old.trim_start_matches('\u{feff}').trim_end() == line {
         return Ok(());
     }
+    checkout::check_folder(&folder)?;
     write_atomically(&file, format!("{line}\n").as_bytes(), false)
 }

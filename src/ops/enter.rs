@@ -85,6 +85,7 @@ fn mend_files(checkout: &Checkout) -> Result<bool> {
     }
     checkout.adopt()?;
     checkout.borrow_from_store()?;
+    checkout.store.mend_head()?;
     Ok(true)
 }
 

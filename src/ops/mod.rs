@@ -61,8 +61,10 @@ pub struct Context {
     version: Mutex<Option<Version>>,
     /// The stores in use by this command, each with its lock if there is one.
     in_use: Mutex<HashMap<Known, Option<Lock>>>,
-    /// Assets folders of which the code repo tracks nothing.
-    untracked: Mutex<HashSet<PathBuf>>,
+    /// Assets folders that are no links, and of which the code repo tracks nothing.
+    checked: Mutex<HashSet<PathBuf>>,
+    /// Assets repos that did not answer a push, after all patience.
+    silent: Mutex<HashSet<String>>,
     /// The code repo of each folder that holds packages: hundreds of them lie in a few.
     code_repos: Mutex<HashMap<PathBuf, Option<PathBuf>>>,
 }
@@ -86,7 +88,8 @@ impl Context {
             git: OnceLock::new(),
             version: Mutex::new(None),
             in_use: Mutex::default(),
-            untracked: Mutex::default(),
+            checked: Mutex::default(),
+            silent: Mutex::default(),
             code_repos: Mutex::default(),
         }
     }
@@ -219,14 +222,13 @@ impl Context {
         let code_repo = &manifest.code_repo;
         let folder = match &self.environment.assets_folder {
             Some(folder) => self.base.join(folder),
-            None => {
-                let folder = code_repo.join(".assets");
-                checkouts::check_folder(&folder)?;
-                folder
-            }
+            None => code_repo.join(".assets"),
         };
-        let mut checked = self.untracked.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
         if !checked.contains(&folder) {
+            if self.environment.assets_folder.is_none() {
+                checkouts::check_folder(&folder)?;
+            }
             self.check_untracked(code_repo, &folder)?;
             checked.insert(folder.clone());
         }
@@ -330,6 +332,21 @@ impl Context {
         };
         in_use.insert(known, lock);
         Ok(())
+    }
+
+    /// Remembers that an assets repo does not answer.
+    fn give_up_on(&self, assets_repo: &str) {
+        self.silent.lock().unwrap_or_else(PoisonError::into_inner).insert(assets_repo.to_string());
+    }
+
+    /// Refuses to wait once more, for each of many manifests, for an assets repo that does not answer.
+    fn expect_answers_of(&self, assets_repo: &str) -> Result<()> {
+        if !self.silent.lock().unwrap_or_else(PoisonError::into_inner).contains(assets_repo) {
+            return Ok(());
+        }
+        Err(Error::new(Kind::Transient, format!("assets repo `{assets_repo}` did not answer the push before this one"))
+            .cause("this one was not tried: nothing was sent, and nothing was changed here")
+            .hint("check the network, then run the same command again"))
     }
 
     /// Who pushes are by.

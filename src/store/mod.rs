@@ -17,6 +17,7 @@ mod pack;
 mod parts;
 pub mod paths;
 pub mod probe;
+pub mod surface;
 pub mod tracked;
 mod trust;
 mod work;
@@ -35,6 +36,9 @@ use listing::Listing;
 use lock::{Lock, Patience};
 pub use work::Answers;
 use work::{Tips, Work};
+
+/// No branch: a store has none.
+const HEAD: &str = "ref: refs/heads/none\n";
 
 /// What is in a store's configuration file. The URL is given with each call that needs it.
 const CONFIG: &str =
@@ -195,7 +199,7 @@ impl Store {
         }
         let stores = self.dir.parent().unwrap_or(&self.dir);
         let building = tempfile::Builder::new().prefix(".new-").tempdir_in(stores).at("write into", stores)?;
-        git_dir::create(building.path(), CONFIG, "ref: refs/heads/none\n")?;
+        git_dir::create(building.path(), CONFIG, HEAD)?;
         match std::fs::rename(building.path(), &self.dir) {
             Ok(()) => {
                 // It is no longer where its guard would delete it.
@@ -208,9 +212,19 @@ impl Store {
         }
     }
 
-    /// Sets the store aside when a pack of it is not whole: everything that git does here would complain of it. What is
-    /// needed is downloaded again.
+    /// Writes HEAD anew where a power cut left it empty: git would see no repository.
+    pub fn mend_head(&self) -> Result<()> {
+        let file = self.dir.join("HEAD");
+        match std::fs::read(&file) {
+            Ok(head) if head != HEAD.as_bytes() => git_dir::write_atomically(&file, HEAD.as_bytes(), true),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes the store fit for use. It is set aside when a pack of it is not whole: everything that git does here would
+    /// complain of it. What is needed is downloaded again.
     pub fn mend(&self) -> Result<()> {
+        self.mend_head()?;
         if !pack::has_broken(&self.objects_dir()) {
             return Ok(());
         }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::pushing::{BRANCH, Stage, recorded};
 use crate::support::server::{ALWAYS, Fault, GitServer, Options};
-use crate::support::{CodeRepo, World, with_every_git};
+use crate::support::{CodeRepo, World, with_every_git, write};
 
 /// A code repo with `sdk/a` at the first commit over HTTP, restored, with a pending change; and a cold one beside it.
 fn warm_and_cold(world: &World) -> (Stage<'_>, CodeRepo) {
@@ -157,6 +157,34 @@ fn nobody_listens() {
     code.branch_manifest("sdk/a", &format!("http://127.0.0.1:{port}/assets.git"), &"1".repeat(40));
     code.assets(["restore", "sdk/a"]).fails(5).says("Failed to connect to 127.0.0.1").says("check the network");
     assert!(code.checkouts().is_empty());
+}
+
+/// Every one of hundreds would wait as long as the first.
+#[test]
+fn a_silent_remote_is_waited_for_once() {
+    let world = World::new();
+    let stage = Stage::served(&world);
+    stage.code.branch_manifest("sdk/b", &stage.url(), &stage.base);
+    stage.code.assets(["restore", "sdk/b"]).ok();
+    stage.record(&[("one.json", "mine\n")]);
+    let tried = |args: &[&str]| {
+        stage.server().reset_log();
+        stage.server().set_fault(Fault::CutAfter { bytes: 0, times: ALWAYS });
+        let run = stage.code.assets(args).fails(5).says("cannot push `sdk/a/assets.json`");
+        stage.server().set_fault(Fault::None);
+        (run, stage.server().requests().len())
+    };
+    let (_, alone) = tried(&["push", "sdk/a"]);
+    // Whose recordings nobody changed need no remote.
+    let (run, requests) = tried(&["push", "sdk/a", "sdk/b"]);
+    run.says("nothing to push for `sdk/b/assets.json`");
+    assert_eq!(requests, alone);
+    write(&stage.code.only_checkout().join("recordings/sdk/b/one.json"), "mine too\n");
+    let (run, requests) = tried(&["push", "sdk/a", "sdk/b"]);
+    run.says("cannot push `sdk/b/assets.json`").says("did not answer the push before this one");
+    assert_eq!(requests, alone);
+    assert!(alone > 0);
+    stage.code.assets(["push", "sdk/a", "sdk/b"]).ok();
 }
 
 #[test]

@@ -392,6 +392,29 @@ fn packs_that_were_cut_short_are_downloaded_again() {
 }
 
 #[test]
+fn a_store_whose_head_a_power_cut_left_empty_serves_every_command() {
+    with_every_git(|world| {
+        let s = Scene::restored(world);
+        let stores = world.root().join("cache/stores");
+        let lose_head = || {
+            let heads = std::fs::read_dir(&stores).unwrap().map(|entry| entry.unwrap().path().join("HEAD"));
+            let heads: Vec<PathBuf> = heads.filter(|head| head.is_file()).collect();
+            assert_eq!(heads.len(), 1);
+            write(&heads[0], "");
+        };
+        for args in [&["reset", "-y", "sdk/a"][..], &["stash", "pop", "sdk/a"], &["push", "sdk/a"]] {
+            write(&s.checkout().join("recordings/sdk/a/own.json"), "mine");
+            lose_head();
+            s.code.assets(args).ok();
+        }
+        lose_head();
+        s.code.branch_manifest("sdk/a", &s.url, &s.new);
+        s.code.assets(["restore", "sdk/a"]).ok();
+        s.is_clean();
+    });
+}
+
+#[test]
 fn a_journal_without_sense_and_files_cut_short_heal() {
     with_every_git(|world| {
         let s = Scene::restored(world);

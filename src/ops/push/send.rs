@@ -167,7 +167,10 @@ impl Push<'_> {
                 Ok(_) => return Ok(Attempt::Failed(output)),
                 Err(error) if error.kind == Kind::Interrupted => return Err(error),
                 // It is gone altogether: what the push said is the better news.
-                Err(_) => return Ok(Attempt::Failed(output)),
+                Err(_) => {
+                    self.context.give_up_on(store.name());
+                    return Ok(Attempt::Failed(output));
+                }
             }
             sleep(retry.pause(tries))?;
             tries += 1;
