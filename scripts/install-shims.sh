@@ -34,6 +34,8 @@ for from in shims/assets shims/assets.sh shims/assets.bat schema/assets.schema.j
 done
 # A Windows checkout would turn the lines of the scripts, a Linux checkout those of assets.bat.
 attributes=$folder/.gitattributes
+# The last line may lack its end.
+if [ -s "$attributes" ] && [ -n "$(tail -c 1 "$attributes")" ]; then echo >>"$attributes"; fi
 for line in "assets text eol=lf" "assets.sh text eol=lf" "assets.bat text eol=crlf"; do
     if ! [ -f "$attributes" ] || ! grep -qxF "$line" "$attributes"; then
         printf '%s\n' "$line" >>"$attributes"

@@ -96,12 +96,15 @@ pub fn page(pager: &str, env: &[(OsString, OsString)], text: &str) -> bool {
     const NOT_STARTED: [i32; 2] = [126, 127];
     let mut shell = Command::new("sh");
     shell.args(["-c", pager]).envs(env.iter().map(|(name, value)| (name, value))).stdin(Stdio::piped());
-    let Ok(mut child) = shell.spawn() else { return false };
-    if let Some(mut stdin) = child.stdin.take() {
-        // A reader who has seen enough leaves before the end.
-        let _ = stdin.write_all(text.as_bytes());
-    }
-    child.wait().is_ok_and(|status| !status.code().is_some_and(|code| NOT_STARTED.contains(&code)))
+    let ended = interrupt::leave_to(|| {
+        let mut child = shell.spawn()?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // A reader who has seen enough leaves before the end.
+            let _ = stdin.write_all(text.as_bytes());
+        }
+        child.wait()
+    });
+    ended.is_ok_and(|status| !status.code().is_some_and(|code| NOT_STARTED.contains(&code)))
 }
 
 /// Waits until both outputs are closed and the process has ended. A grandchild that keeps a pipe open (a credential

@@ -40,7 +40,8 @@ pub fn run(context: &Context, ui: &Ui, args: &DoctorArgs) -> Result<Report> {
             Some(paths) => manifests::load(context, ui, &paths, &mut report),
             None => Vec::new(),
         };
-        look_at_packages(context, &manifests, &mut |check| tally.add(ui, &check))?;
+        let is_any = !manifests.is_empty() || !report.failed.is_empty();
+        look_at_packages(context, &manifests, is_any, &mut |check| tally.add(ui, &check))?;
     }
     ui.progress.stop();
     if !ui.json() {

@@ -55,10 +55,7 @@ pub fn run(context: &Context, ui: &Ui, args: &InitArgs) -> Result<Report> {
     };
     let mut report = Report::new();
     let site = Site::look_at(context, &path)?;
-    let is_new = !site.is_taken();
-    if is_new {
-        make(ui, &site, wishes)?;
-    }
+    let is_new = !site.is_taken && make(ui, &site, wishes)?;
     let manifest = context.manifest(&path)?;
     if ui.json() {
         report.results.push(json!({
@@ -93,18 +90,15 @@ pub fn make_missing(context: &Context, ui: &Ui, paths: Vec<PathBuf>, report: &mu
 
 fn make_if_missing(context: &Context, ui: &Ui, path: &Path) -> Result<()> {
     let site = Site::look_at(context, path)?;
-    if site.is_taken() {
-        return Ok(());
-    }
-    make(ui, &site, Wishes::default())?;
-    if !ui.json() {
+    let is_new = !site.is_taken && make(ui, &site, Wishes::default())?;
+    if is_new && !ui.json() {
         say(ui, &context.manifest(path)?);
     }
     Ok(())
 }
 
-/// Asks for what is not known, if somebody is there, and makes the manifest.
-fn make(ui: &Ui, site: &Site, mut wishes: Wishes) -> Result<()> {
+/// Asks for what is not known, if somebody is there, and makes the manifest; `false` when another `init` was faster.
+fn make(ui: &Ui, site: &Site, mut wishes: Wishes) -> Result<bool> {
     if site.needs_repo(&wishes) && ui.can_prompt() {
         let question = "Which assets repo (owner/name, or a git URL)?";
         wishes.assets_repo = Some(ui.input(question, None, |text| repo(text).map(drop))?);

@@ -6,7 +6,7 @@ use super::{Report, manifests};
 use crate::error::Result;
 use crate::manifest::{Manifest, Pin};
 use crate::names::{Oid, one_line};
-use crate::ops::plan::{Refusal, Step};
+use crate::ops::plan::{OnPending, Refusal, Step};
 use crate::ops::restore::Policy;
 use crate::ops::restore::preview::{Preview, preview};
 use crate::ops::{Context, Outcome};
@@ -16,11 +16,10 @@ use crate::ui::Ui;
 pub fn show(context: &Context, ui: &Ui, manifests: &[Manifest], policy: Policy, report: &mut Report) -> Result<()> {
     let answers = preview(context, manifests, policy)?;
     ui.progress.stop();
-    let drops = matches!(policy, Policy::Reset { .. });
     for (manifest, answer) in manifests.iter().zip(answers) {
         match answer {
             Ok(Outcome::Done(preview)) if ui.json() => report.results.push(item(manifest, &preview)),
-            Ok(Outcome::Done(preview)) => words(manifest, &preview, drops).iter().for_each(|line| ui.data(line)),
+            Ok(Outcome::Done(preview)) => words(manifest, &preview, policy).iter().for_each(|line| ui.data(line)),
             Ok(Outcome::Refused(Refusal::MustAsk { pending })) => {
                 let what = manifests::changes(pending.len());
                 let title = format!("would ask what to do with {what} of `{}`:", manifest.path);
@@ -33,7 +32,7 @@ pub fn show(context: &Context, ui: &Ui, manifests: &[Manifest], policy: Policy, 
     Ok(())
 }
 
-fn words(manifest: &Manifest, preview: &Preview, drops: bool) -> Vec<String> {
+fn words(manifest: &Manifest, preview: &Preview, policy: Policy) -> Vec<String> {
     let path = &manifest.path;
     let mut lines = Vec::new();
     if let Some(operation) = &preview.interrupted {
@@ -45,9 +44,10 @@ fn words(manifest: &Manifest, preview: &Preview, drops: bool) -> Vec<String> {
         match step {
             Step::SetAside => {
                 let what = manifests::changes(preview.pending.len());
-                lines.push(match drops {
-                    true => format!("would drop {what} of `{path}`:"),
-                    false => format!("would put aside {what} of `{path}`{only_if}:"),
+                lines.push(match policy {
+                    Policy::Reset { .. } => format!("would drop {what} of `{path}`:"),
+                    Policy::Restore(OnPending::Discard) => format!("would drop {what} of `{path}`{only_if}:"),
+                    Policy::Restore(_) => format!("would put aside {what} of `{path}`{only_if}:"),
                 });
                 let files = preview.pending.iter().map(|change| format!("  {} {}", change.kind.letter(), change.path));
                 lines.extend(files.map(|line| one_line(&line)));

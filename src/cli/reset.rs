@@ -38,7 +38,7 @@ pub fn run(context: &Context, ui: &Ui, args: &ResetArgs) -> Result<Report> {
     let mut report = Report::new();
     let edited = if args.manifest { reset_manifest::look(context, &args.paths)? } else { Vec::new() };
     if !args.dry_run {
-        reset_manifest::put_back(ui, &edited, args.yes)?;
+        reset_manifest::put_back(context, ui, &edited, args.yes)?;
     }
     let mut manifests = manifests::load(context, ui, &args.paths, &mut report);
     if args.dry_run {

@@ -22,7 +22,7 @@ pub fn look(context: &Context, paths: &PathArgs) -> Result<Vec<Edited>> {
 }
 
 /// Puts them back, after a yes.
-pub fn put_back(ui: &Ui, edited: &[Edited], confirmed: bool) -> Result<()> {
+pub fn put_back(context: &Context, ui: &Ui, edited: &[Edited], confirmed: bool) -> Result<()> {
     if edited.is_empty() {
         return Ok(());
     }
@@ -41,7 +41,7 @@ pub fn put_back(ui: &Ui, edited: &[Edited], confirmed: bool) -> Result<()> {
     }
     for edited in edited {
         let pinned = edited.pinned().map_or(String::new(), |pin| format!(" (it pinned {pin})"));
-        edited.put_back()?;
+        edited.put_back(context)?;
         ui.status(&format!("`{}` is again as HEAD of the code repo has it{pinned}", edited.path));
     }
     Ok(())

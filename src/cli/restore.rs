@@ -220,7 +220,7 @@ pub fn ask(
                 let checkout = context.checkout(manifest)?;
                 let changes = crate::ops::enter::pending(&checkout, &manifest.slice)?;
                 let look = DiffLook { color: ui.color(), stat: None };
-                ui.text(&printable_diff(&diff(&checkout, &manifest.slice, &changes, &look)?, ui.color()));
+                ui.text(&printable_diff(&diff(&checkout, &manifest.slice, &changes, &look)?));
             }
         }
     }

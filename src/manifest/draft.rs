@@ -2,6 +2,7 @@
 
 use super::schema::SCHEMA_KEY;
 use super::{Form, Manifest};
+use crate::names::RepoPath;
 
 /// What somebody says about a new manifest; the rest is taken from the one above it.
 #[derive(Clone, Debug, Default)]
@@ -80,18 +81,22 @@ impl Draft {
 /// code repo: as tags are named there.
 fn tag_prefix(prefix: &str, directory: &str) -> String {
     let (prefix, directory) = (prefix.trim_matches('/'), directory.strip_prefix("sdk/").unwrap_or(directory));
-    match (prefix, directory) {
+    let name = match (prefix, directory) {
         ("", "") => "recordings".into(),
         ("", name) | (name, "") => name.into(),
         _ if directory.starts_with(&format!("{prefix}/")) => directory.into(),
         _ => format!("{prefix}/{directory}"),
-    }
+    };
+    // A folder may be called so, a tag may not.
+    name.replace([' ', '~', '^', '['], "-")
 }
 
-/// The prefix for a code repo of this name: `python` for `azure-sdk-for-python`.
+/// The prefix for a code repo of this name: `python` for `azure-sdk-for-python`. None for a name that no folder may have.
 pub fn guess_prefix(code_repo_name: &str) -> String {
     let name = code_repo_name.rsplit_once("-for-").map_or(code_repo_name, |(_, language)| language);
-    name.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect()
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };
+    let guess: String = name.chars().map(plain).collect();
+    RepoPath::parse(&guess).map(|_| guess).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -199,7 +204,15 @@ mod tests {
 
     #[test]
     fn prefixes_are_guessed_from_names() {
-        let table = [("azure-sdk-for-python", "python"), ("azure-sdk-for-c++", "c--"), ("my.service", "my.service")];
+        let table = [
+            ("azure-sdk-for-python", "python"),
+            ("azure-sdk-for-c++", "c--"),
+            ("my.service", "my.service"),
+            ("..", ""),
+            ("my repo.", ""),
+            ("sdk-for-aux", ""),
+            ("", ""),
+        ];
         for (name, prefix) in table {
             assert_eq!(guess_prefix(name), prefix);
         }
@@ -207,5 +220,6 @@ mod tests {
         assert_eq!(tag_prefix("python/", "sdk/core"), "python/core");
         assert_eq!(tag_prefix("net", "net/core"), "net/core");
         assert_eq!(tag_prefix("", ""), "recordings");
+        assert_eq!(tag_prefix("net", "sdk/my core"), "net/my-core");
     }
 }

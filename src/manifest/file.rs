@@ -5,15 +5,17 @@ use std::path::Path;
 
 use tempfile::NamedTempFile;
 
-use crate::error::{AtPath, Error, Result};
+use crate::error::{AtPath, Result};
 use crate::store::git_dir::remove_if_there;
 
 /// Replaces a file and keeps its permissions. Whoever does it holds the lock of the manifest's checkout.
 pub fn replace(file: &Path, content: &[u8]) -> Result<()> {
     let permissions = std::fs::metadata(file).at("read", file)?.permissions();
-    let mut name = file.file_name().unwrap_or_default().to_os_string();
-    name.push(".new");
-    // Always the same name: what a killed push left in the code repo goes with the next one.
+    // Always the same name, so that what a killed push left in the code repo goes with the next one; and one that nobody
+    // gives to a file of theirs.
+    let mut name = std::ffi::OsString::from(".");
+    name.push(file.file_name().unwrap_or_default());
+    name.push(".assets-new");
     remove_if_there(&file.with_file_name(&name))?;
     let new = beside(file, tempfile::Builder::new().prefix(&name).rand_bytes(0), content)?;
     new.as_file().set_permissions(permissions).at("set the permissions of", file)?;
@@ -21,8 +23,8 @@ pub fn replace(file: &Path, content: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Makes a file that does not exist.
-pub fn create(file: &Path, content: &[u8]) -> Result<()> {
+/// Makes a file that does not exist; `false` when somebody else has made it meanwhile.
+pub fn create(file: &Path, content: &[u8]) -> Result<bool> {
     let new = beside(file, tempfile::Builder::new().prefix(".assets-"), content)?;
     #[cfg(unix)]
     {
@@ -34,10 +36,8 @@ pub fn create(file: &Path, content: &[u8]) -> Result<()> {
             .at("set the permissions of", file)?;
     }
     match new.persist_noclobber(file) {
-        Err(e) if e.error.kind() == std::io::ErrorKind::AlreadyExists => {
-            Err(Error::failed(format!("`{}` was made by somebody else meanwhile", file.display())))
-        }
-        result => result.map(drop).map_err(|e| e.error).at("make", file),
+        Err(e) if e.error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+        result => result.map(|_| true).map_err(|e| e.error).at("make", file),
     }
 }
 

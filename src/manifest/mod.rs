@@ -321,7 +321,11 @@ fn prefix_of_tag(tag: &RefName) -> RefName {
 }
 
 fn default_name(fields: &read::Fields, key: &str, name: &str) -> Result<RefName> {
-    RefName::parse(name).map_err(|why| fields.refuse(key, &format!("is missing, and its default `{name}` {why}")))
+    RefName::parse(name).map_err(|why| {
+        fields
+            .refuse(key, &format!("is missing, and its default `{name}` {why}"))
+            .hint(format!("write one, like {}", read::example(key)))
+    })
 }
 
 /// Checks a name for a folder directly below the assets folder.

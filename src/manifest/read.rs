@@ -53,7 +53,7 @@ const KNOWN: &[&str] = &[
 ];
 
 /// A good value of a key of [`KNOWN`].
-fn example(key: &str) -> String {
+pub fn example(key: &str) -> String {
     let value = match key {
         "AssetsRepo" => "owner/name",
         "AssetsRepoPrefixPath" => "recordings",

@@ -58,7 +58,7 @@ fn abbreviated(store: &Store, objects: &std::path::Path, revision: &str) -> Resu
 
 fn unknown(store: &Store, revision: &str) -> Error {
     let error = Error::failed(format!("assets repo `{}` has no tag and no branch `{revision}`", store.name()));
-    let error = match revision.bytes().all(|b| b.is_ascii_hexdigit()) {
+    let error = match !revision.is_empty() && revision.bytes().all(|b| b.is_ascii_hexdigit()) {
         true => error.hint("a commit that is not on this machine needs all 40 digits of its id"),
         false => error,
     };

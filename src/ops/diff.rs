@@ -16,8 +16,16 @@ const ATTRIBUTES: &str = "* -text -eol -filter -ident -working-tree-encoding !di
 /// Sparse, so that what somebody recorded outside of what is shown is seen.
 const CONFIG: &str = "[core]\n\trepositoryformatversion = 0\n\tbare = false\n\tfilemode = false\n\tsparseCheckout = true\n\tsparseCheckoutCone = true\n";
 
+/// Changes as git shows them.
+#[derive(Debug, Default)]
+pub struct Diff {
+    pub plain: String,
+    /// The same in the user's colours, if they are wanted.
+    pub colored: Option<String>,
+}
+
 /// Shows the pending changes of a slice, those of slices inside it left out.
-pub fn diff(checkout: &Checkout, slice: &RepoPath, pending: &[Change], look: &DiffLook) -> Result<String> {
+pub fn diff(checkout: &Checkout, slice: &RepoPath, pending: &[Change], look: &DiffLook) -> Result<Diff> {
     let scratch =
         tempfile::Builder::new().prefix("assets-diff-").tempdir().at("make a folder in", &std::env::temp_dir())?;
     let repo = repo(checkout, &scratch)?;
@@ -28,7 +36,9 @@ pub fn diff(checkout: &Checkout, slice: &RepoPath, pending: &[Change], look: &Di
     }
     let slices: Slices = checkout.slices();
     let others: Vec<&RepoPath> = slices_inside(&slices, slice).collect();
-    repo.diff(slice, &others, look)
+    let plain = repo.diff(slice, &others, &DiffLook { color: false, ..*look })?;
+    let colored = look.color.then(|| repo.diff(slice, &others, look)).transpose()?;
+    Ok(Diff { plain, colored })
 }
 
 /// The checkout as a repository of its own, in which what is written is thrown away.

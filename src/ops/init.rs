@@ -7,12 +7,15 @@ use crate::error::{Error, Result, shell_word};
 use crate::manifest::draft::{Draft, Wishes, guess_prefix};
 use crate::manifest::schema::schema_for;
 use crate::manifest::{FILE_NAME, Manifest, file, locate};
+use crate::names::{RefName, RepoPath};
 
 /// The directory for a manifest, and what is around it.
 #[derive(Debug)]
 pub struct Site {
     /// The manifest, absolute, whether it exists or not.
-    pub file: PathBuf,
+    file: PathBuf,
+    /// Whether there is a manifest already.
+    pub is_taken: bool,
     code_repo: PathBuf,
     /// The directory from the root of the code repo, with `/`.
     directory: String,
@@ -46,19 +49,20 @@ impl Site {
                 .hint("go into the code repo; a new one is made with `git init` at its root")
         })?;
         let file = found.join(FILE_NAME);
+        let is_taken = file.symlink_metadata().is_ok();
+        if is_taken && !file.is_file() {
+            return Err(Error::usage(format!("`{}` is not a file", file.display()))
+                .cause("it is a folder, or a link that leads nowhere")
+                .hint(format!("see what it is, and move it away: `ls -ld {}`", shell_word(&file.to_string_lossy()))));
+        }
         let mut above = None;
-        if !exists(&file) {
+        if !is_taken {
             let folders = found.ancestors().skip(1).take_while(|folder| folder.starts_with(&code_repo));
             let nearest = folders.map(|folder| folder.join(FILE_NAME)).find(|file| file.is_file());
             above = nearest.map(|file| Manifest::load(&file)).transpose()?;
         }
         let directory = found.strip_prefix(&code_repo).unwrap_or(Path::new("")).to_string_lossy().replace('\\', "/");
-        Ok(Site { file, code_repo, directory, above })
-    }
-
-    /// Whether there is a manifest already.
-    pub fn is_taken(&self) -> bool {
-        exists(&self.file)
+        Ok(Site { file, is_taken, code_repo, directory, above })
     }
 
     /// Whether the new manifest would need somebody to name its assets repo.
@@ -84,24 +88,30 @@ impl Site {
     /// When nothing names the assets repo, or when what was said makes no good manifest.
     pub fn plan(&self, wishes: &Wishes) -> Result<String> {
         let guess = self.guessed_prefix();
+        let folder = self.file.parent().unwrap_or(&self.file);
+        let name_it = |flag: &str| format!("name it: `assets init {flag} {}`", shell_word(&folder.to_string_lossy()));
         let draft = Draft::decide(&self.directory, self.above.as_ref(), wishes, Some(&guess)).ok_or_else(|| {
-            let path = self.file.parent().unwrap_or(&self.file);
             Error::needs_person(format!("nothing names the assets repo for `{}`", self.file.display()))
                 .cause(format!("there is no `{FILE_NAME}` above it to take it from"))
-                .hint(format!("name it: `assets init --repo <owner/name> {}`", shell_word(&path.to_string_lossy())))
+                .hint(name_it("--repo <owner/name>"))
         })?;
-        let folder = self.file.parent().unwrap_or(&self.file);
         let text = draft.with_schema(schema_for(&self.code_repo, folder)).text();
-        Manifest::of_text(&self.file, &self.code_repo, &text)?;
+        Manifest::of_text(&self.file, &self.code_repo, &text).map_err(|error| match self.gives_no_branch(wishes) {
+            // There is no file yet in which it could be written.
+            true => Error { hints: vec![name_it("--branch <branch>")], ..error },
+            false => error,
+        })?;
         Ok(text)
     }
 
-    /// Makes the manifest.
-    pub fn write(&self, text: &str) -> Result<()> {
+    /// Whether the branch has to be named, because a folder may be called so and a branch may not.
+    fn gives_no_branch(&self, wishes: &Wishes) -> bool {
+        let is_named = wishes.branch.is_some() || wishes.tag_prefix.is_some();
+        !is_named && RepoPath::parse(&self.directory).is_ok() && RefName::parse(&self.directory).is_err()
+    }
+
+    /// Makes the manifest; `false` when somebody else has made one meanwhile.
+    pub fn write(&self, text: &str) -> Result<bool> {
         file::create(&self.file, text.as_bytes())
     }
-}
-
-fn exists(file: &Path) -> bool {
-    file.symlink_metadata().is_ok()
 }

@@ -356,7 +356,10 @@ impl Context {
 }
 
 fn argument(path: &Path) -> String {
-    format!(" {}", shell_word(&path.to_string_lossy()))
+    let path = path.to_string_lossy();
+    // It would be taken for a flag.
+    let start = if path.starts_with('-') { "./" } else { "" };
+    format!(" {}", shell_word(&format!("{start}{path}")))
 }
 
 /// A path inside a checkout on this system.

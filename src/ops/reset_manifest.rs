@@ -42,14 +42,23 @@ impl Edited {
         Manifest::of_text(&self.file, &self.code_repo, &String::from_utf8_lossy(&self.committed))
     }
 
-    /// What it pins now; `None` when it cannot be read.
-    pub fn pinned(&self) -> Option<String> {
+    /// The manifest as it is; `None` when it cannot be read.
+    fn as_it_is(&self) -> Option<Manifest> {
         let now = String::from_utf8(self.now.clone()).ok()?;
-        Some(Manifest::of_text(&self.file, &self.code_repo, &now).ok()?.pin().to_string())
+        Manifest::of_text(&self.file, &self.code_repo, &now).ok()
     }
 
-    /// Puts it back, unless somebody has changed it since it was looked at.
-    pub fn put_back(&self) -> Result<()> {
+    /// What it pins now; `None` when it cannot be read.
+    pub fn pinned(&self) -> Option<String> {
+        Some(self.as_it_is()?.pin().to_string())
+    }
+
+    /// Puts it back, unless somebody has changed it since it was looked at. A push that is about to write it is waited
+    /// for.
+    pub fn put_back(&self, context: &Context) -> Result<()> {
+        let manifest = self.as_it_is().map_or_else(|| self.as_committed(), Ok)?;
+        let checkout = context.checkout_to_look_at(&manifest)?;
+        let _lock = checkout.exists().then(|| checkout.lock()).transpose()?;
         if std::fs::read(&self.file).at("read", &self.file)? != self.now {
             return Err(Error::needs_person(format!("`{}` was changed by somebody else meanwhile", self.path)));
         }

@@ -57,9 +57,11 @@ impl Store {
             if output.succeeded() {
                 break;
             }
+            // Whole words: one tag may begin like another.
+            let words: Vec<&str> = output.stderr.split_ascii_whitespace().collect();
             let is_named = |refspecs: &[String]| {
-                let names = refspecs.iter().flat_map(|refspec| refspec.trim_start_matches('+').split(':'));
-                names.into_iter().any(|name| output.stderr.contains(name))
+                let mut names = refspecs.iter().flat_map(|refspec| refspec.trim_start_matches('+').split(':'));
+                names.any(|name| words.contains(&name))
             };
             let (named, others): (Vec<_>, Vec<_>) = wants.into_iter().partition(|(_, refspecs)| is_named(refspecs));
             if output.failure() != Failure::MissingRef || named.is_empty() || !part.shallow {

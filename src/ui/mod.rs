@@ -118,7 +118,7 @@ impl Ui {
         let pager = if std::io::stdout().is_terminal() { pager() } else { None };
         self.progress.stop();
         if !pager.is_some_and(|(pager, env)| process::page(&pager, &env, text)) {
-            self.data(text.trim_end_matches('\n'));
+            self.data(text.strip_suffix('\n').unwrap_or(text));
         }
     }
 

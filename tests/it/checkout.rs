@@ -152,7 +152,7 @@ fn revisions_that_are_not_there() {
     let place = place(&world, "branch");
     let url = place.repo.path.to_string_lossy();
     let list = format!("hint: what it has: `git ls-remote {url}`\n");
-    for revision in ["nowhere", "HEAD~1", "--upload-pack=x", "a:b", "refs/heads/py/a_2"] {
+    for revision in ["", "nowhere", "HEAD~1", "--upload-pack=x", "a:b", "refs/heads/py/a_2"] {
         let run = place.code.assets(["checkout", "--", revision, "sdk/a"]).fails(1);
         assert_eq!(run.stderr, format!("error: assets repo `{url}` has no tag and no branch `{revision}`\n{list}"));
     }

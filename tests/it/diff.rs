@@ -103,6 +103,25 @@ fn exit_code_and_json() {
     assert_eq!(run.stderr, "`sdk/a/assets.json` is not restored\nhint: `assets restore sdk/a` brings it to disk\n");
 }
 
+/// Git looks at no file of it.
+#[test]
+fn a_repository_inside_of_the_recordings_is_pending_too() {
+    let world = World::new();
+    let code = changed(&world);
+    code.assets(["reset", "-y", "sdk/a"]).ok();
+    let inside = code.only_checkout().join(SLICE).join("clone");
+    code.git(["init", "-q", &inside.to_string_lossy()]).ok();
+    record(&code, "clone/x.json", "x\n");
+    let run = code.assets(["diff", "--exit-code", "sdk/a"]).fails(1);
+    let expected = format!("git shows no changes inside of what is pending:\n  {SLICE}/clone/\n");
+    assert_eq!((run.stdout.as_str(), run.stderr), ("", expected));
+    assert_eq!(code.assets(["diff", "--json", "sdk/a"]).ok().json()["results"][0]["state"], "changed");
+    code.assets(["push", "sdk/a"])
+        .fails(1)
+        .says(&format!("`{SLICE}/clone/` is not a plain file\n"))
+        .says("a folder with its own `.git` is a repository\n");
+}
+
 #[test]
 fn bytes_that_are_no_text_and_escapes_are_not_printed() {
     let world = World::new();
@@ -119,6 +138,27 @@ fn bytes_that_are_no_text_and_escapes_are_not_printed() {
         assert!(!stdout.contains(['\0', '\u{7}', '\u{202e}']) && !stdout.contains("\u{1b}]"), "{stdout:?}");
         assert_eq!(stdout.contains("\u{1b}[31m"), flag == "--color=always", "{stdout:?}");
     }
+}
+
+/// What is printed into a file is a patch, whatever the lines end with.
+#[test]
+fn ends_of_lines_are_kept() {
+    let world = World::new();
+    let code = changed(&world);
+    record(&code, "a.json", "one\r\nzwei\r\n");
+    record(&code, "new file.json", "new\r\n");
+    let Run { stdout, .. } = code.assets(["diff", "sdk/a"]).ok();
+    assert!(stdout.contains("\n-one\n-two\n+one\r\n+zwei\r\n"), "{stdout:?}");
+    assert_eq!(code.assets(["diff", "--json", "sdk/a"]).ok().json()["results"][0]["diff"], stdout);
+    world.write("patch", &stdout);
+    let checkout = code.only_checkout();
+    let patch = world.root().join("patch");
+    code.git_in(&checkout, ["apply", "-R", "--whitespace=nowarn", &patch.to_string_lossy()]).ok();
+    let run = code.assets(["diff", "sdk/a"]).ok();
+    assert_eq!(run.stderr, "nothing is pending in `sdk/a/assets.json`\n");
+    code.git_in(&checkout, ["apply", "--whitespace=nowarn", &patch.to_string_lossy()]).ok();
+    let colored = code.assets(["diff", "--color=always", "sdk/a"]).ok().stdout;
+    assert_eq!(colored.lines().count(), stdout.lines().count(), "{colored:?}");
 }
 
 #[test]
@@ -142,7 +182,7 @@ fn what_the_assets_repo_says_about_diffs_is_not_obeyed() {
 #[cfg(unix)]
 mod in_a_terminal {
     use super::*;
-    use crate::support::pty::Start;
+    use crate::support::pty::{CTRL_C, ENTER, Start};
 
     /// A pager that marks what it shows.
     const PAGER: &str = "sed 's/^/| /'";
@@ -187,6 +227,24 @@ mod in_a_terminal {
         assert!(!shown.contains("| "), "{shown}");
         // A reader who leaves at once.
         screen(&code, &[("GIT_PAGER", "true")], ["diff", "sdk/a"]);
+    }
+
+    /// Pagers stop a search with it and go on.
+    #[test]
+    fn ctrl_c_is_for_the_pager() {
+        let world = World::new();
+        let code = changed(&world);
+        let pager = "n=0; trap 'n=$((n + 1)); echo noted $n' INT; cat; echo ready; \
+                     until read -r answer </dev/tty; do :; done; echo left $answer";
+        let mut terminal = Start::new(&code).env("GIT_PAGER", pager).run(["diff", "sdk/a"]);
+        terminal.wait_for("ready");
+        for times in 1..5 {
+            terminal.press(CTRL_C);
+            terminal.wait_for(&format!("noted {times}"));
+        }
+        terminal.press(&["well", ENTER].concat());
+        terminal.wait_for("left well");
+        terminal.end().fails(0);
     }
 
     #[test]

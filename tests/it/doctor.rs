@@ -142,6 +142,9 @@ fn without_a_path_every_package_is_looked_at() {
     let run = stage.code.assets(["doctor"]).fails(2).says("`sdk/b/assets.json:1:1`: this is not valid JSON");
     assert!(run.stderr.ends_with("13 checks: 1 problem\n"), "{}", run.stderr);
     assert!(run.stdout.contains("checkout   1 of 1 package restored"), "{}", run.stdout);
+    // One that is there and bad is not missing.
+    let run = stage.code.assets(["doctor", "sdk/b"]).fails(2);
+    assert!(!run.stdout.contains("no `assets.json`"), "{}", run.stdout);
 }
 
 #[test]

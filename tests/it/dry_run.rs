@@ -55,6 +55,7 @@ fn the_plan_is_what_is_done() {
         assert_eq!(place.plan(["restore", "--dry-run", "sdk/a"]), format!("{aside}{show}"));
         let drop = format!("would drop 1 pending change of `{MANIFEST}`:\n  M {FILE}\n");
         assert_eq!(place.plan(["reset", "--dry-run", "sdk/a"]), format!("{drop}{show}"));
+        assert_eq!(place.plan(["restore", "--discard", "--dry-run", "sdk/a"]), format!("{drop}{show}"));
 
         let planned = place.code.assets(["restore", "--dry-run", "--json", "sdk/a"]).ok().json();
         let pending = json!([{"kind": "modified", "path": FILE}]);

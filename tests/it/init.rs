@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{CodeRepo, World, with_every_git};
+use crate::support::{CodeRepo, World, finish, with_every_git};
 
 const REPO: &str = "Azure/azure-sdk-assets";
 
@@ -120,6 +120,63 @@ fn flags_answer_and_without_a_terminal_nothing_is_asked() {
     assert_eq!((&run.json()["command"], &run.json()["results"]), (&json!("init"), &json!([expected])));
     assert_eq!(run.stderr, "");
     assert_eq!(code.read(path), format!("{{\n  \"AssetsRepo\": \"{REPO}\",\n  \"TagPrefix\": \"py/core\"\n}}\n"));
+}
+
+#[test]
+fn names_that_cannot_be_taken_over() {
+    let world = World::new();
+    // The folder in the assets repo is only guessed: what cannot be one is not.
+    for name in ["aux", "my repo."] {
+        let code = world.code_repo(name);
+        code.assets(["init", "--repo", REPO, "--branch", "auto/x"]).ok();
+        let text = format!("{{\n  \"AssetsRepo\": \"{REPO}\",\n  \"AssetsRepoBranch\": \"auto/x\"\n}}\n");
+        assert_eq!(code.read("assets.json"), text, "{name}");
+    }
+    // Folders may have names that branches may not.
+    let code = code_repo(&world, "sdk/my core");
+    let run = code.assets(["init", "--repo", REPO, "sdk/my core"]).fails(2);
+    let expected = format!(
+        "error: `sdk/my core/assets.json:1:1`: `AssetsRepoBranch` is missing, and its default `auto/my core` holds ' ', \
+         which git does not allow in a ref name\n\
+         hint: name it: `assets init --branch <branch> '{}/sdk/my core'`\n",
+        code.path.display()
+    );
+    assert_eq!((run.stdout.as_str(), run.stderr), ("", expected));
+    code.manifest("sdk", &format!("{{\"AssetsRepo\": \"{REPO}\", \"Tag\": \"all_1\"}}"));
+    code.assets(["init", "sdk/my core"]).ok();
+    assert_eq!(code.pin("sdk/my core", "TagPrefix"), "my-core");
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_no_manifest() {
+    let world = World::new();
+    let code = code_repo(&world, "sdk/core/folder/assets.json");
+    code.manifest("sdk/core", &format!("{{\"AssetsRepo\": \"{REPO}\"}}"));
+    std::fs::create_dir(code.path.join("sdk/core/link")).unwrap();
+    std::os::unix::fs::symlink("nowhere", code.path.join("sdk/core/link/assets.json")).unwrap();
+    for folder in ["sdk/core/folder", "sdk/core/link"] {
+        let run = code.assets(["init", folder]).fails(2).says(&format!("{folder}/assets.json` is not a file\n"));
+        assert_eq!(run.stdout, "");
+    }
+}
+
+#[test]
+fn several_at_once_make_one_and_all_go_on() {
+    let world = World::new();
+    let repo = world.assets_repo("assets");
+    let first = repo.commit("main", &[("recordings/sdk/a/a.json", "one\n")]);
+    let code = code_repo(&world, "sdk/new");
+    code.branch_manifest("sdk", &repo.path.to_string_lossy(), &first);
+    code.assets(["restore", "sdk"]).ok();
+    for _ in 0..5 {
+        let start = |_| code.command(&[], ["restore", "--init", "sdk/new"]).spawn().unwrap();
+        let runs: Vec<_> = (0..8).map(start).collect();
+        let runs: Vec<_> = runs.into_iter().map(|run| finish(run).ok()).collect();
+        assert_eq!(runs.iter().filter(|run| run.stderr.contains("made `sdk/new/assets.json`")).count(), 1);
+        assert!(runs.iter().all(|run| run.stdout == runs[0].stdout));
+        std::fs::remove_file(code.path.join("sdk/new/assets.json")).unwrap();
+    }
 }
 
 #[test]

@@ -30,6 +30,23 @@ fn a_new_branch_starts_from_the_fallback_branch() {
     });
 }
 
+#[test]
+fn files_beside_the_manifest_are_left_alone() {
+    let world = World::new();
+    let stage = Stage::branch(&world);
+    for name in [".new", ".tmp", ".orig", "~"] {
+        stage.code.write(&format!("sdk/a/assets.json{name}"), "somebody's\n");
+    }
+    // What a killed push left.
+    stage.code.write("sdk/a/.assets.json.assets-new", "{");
+    stage.record(&[("one.json", "mine\n")]);
+    stage.push().ok();
+    let mut names: Vec<String> = snapshot(&stage.code.path.join("sdk/a")).into_keys().collect();
+    names.sort();
+    let expected = ["", ".new", ".orig", ".tmp", "~"].map(|name| format!("assets.json{name}"));
+    assert_eq!(names, expected);
+}
+
 /// The files that differ between two commits of the remote, sorted.
 fn changes(stage: &Stage, old: &str, new: &str) -> Vec<String> {
     let diff = stage.repo.git(["diff", "--no-renames", "--name-status", old, new]).ok().stdout;

@@ -1,5 +1,7 @@
 //! `reset --manifest`: manifests as the code repo's HEAD has them.
 
+use std::fs::File;
+
 use crate::support::{CodeRepo, World, snapshot, write};
 
 const FILE: &str = "recordings/sdk/a/a.json";
@@ -92,6 +94,24 @@ fn a_manifest_that_cannot_be_read_is_mended() {
     std::fs::remove_file(place.code.path.join("sdk/new/assets.json")).unwrap();
     place.code.assets(["reset", "--manifest", "-y", "--all"]).ok();
     assert_eq!((place.code.read(MANIFEST), place.content()), (place.committed.clone(), "one\n".into()));
+}
+
+#[test]
+fn a_push_under_way_is_waited_for() {
+    let world = World::new();
+    let place = place(&world);
+    let name = place.code.checkouts().pop().unwrap();
+    let held = File::options().write(true).open(place.code.path.join(".assets/.locks").join(name)).unwrap();
+    held.lock().unwrap();
+    let before = place.code.read(MANIFEST);
+    for text in [before.as_str(), "{"] {
+        place.code.write(MANIFEST, text);
+        let run = place.code.assets(["reset", "--manifest", "-y", "sdk/a", "--lock-timeout", "0"]).fails(5);
+        assert_eq!((place.code.read(MANIFEST).as_str(), run.stdout.as_str()), (text, ""));
+    }
+    drop(held);
+    place.code.assets(["reset", "--manifest", "-y", "sdk/a"]).ok();
+    assert_eq!(place.code.read(MANIFEST), place.committed);
 }
 
 #[test]

@@ -148,3 +148,19 @@ fn quiet_prints_the_root_alone() {
         assert_eq!(run.stderr, "");
     });
 }
+
+/// The commands of hints work where the user stands, whatever the folder is called.
+#[test]
+fn a_folder_that_looks_like_a_flag() {
+    let world = World::new();
+    let repo = world.assets_repo("assets");
+    let pin = repo.commit("main", &[("recordings/-a/a.json", "a")]);
+    let code = world.code_repo("code");
+    code.branch_manifest("-a", &repo.path.to_string_lossy(), &pin);
+    code.assets(["restore", "--all"]).ok();
+    write(&code.only_checkout().join("recordings/-a/a.json"), "mine");
+    for args in [&["reset", "--all"][..], &["reset", "--", "-a"]] {
+        code.assets(args).fails(3).says("hint: confirm with `assets reset -y ./-a`\n");
+    }
+    code.assets(["reset", "-y", "./-a"]).ok();
+}

@@ -85,6 +85,20 @@ fn a_second_time_only_what_differs_is_replaced() {
 }
 
 #[test]
+fn attributes_that_are_there_stay_whole() {
+    let world = World::new();
+    let code = world.code_repo("code");
+    code.write(&format!("{FOLDER}/.gitattributes"), "*.ps1 text eol=crlf");
+    for _ in 0..2 {
+        install(&world, &["code"]).ok();
+        assert_eq!(
+            code.read(&format!("{FOLDER}/.gitattributes")),
+            "*.ps1 text eol=crlf\nassets text eol=lf\nassets.sh text eol=lf\nassets.bat text eol=crlf\n"
+        );
+    }
+}
+
+#[test]
 fn what_is_no_repo_is_refused() {
     let world = World::new();
     world.code_repo("code");

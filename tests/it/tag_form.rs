@@ -156,6 +156,22 @@ fn an_unknown_tag_is_named_and_nothing_changes() {
 }
 
 #[test]
+fn a_tag_that_begins_like_a_missing_one_is_restored() {
+    with_every_git(|world| {
+        let repo = world.assets_repo("assets");
+        repo.commit("main", &[("recordings/a/a.json", "one\n")]);
+        repo.tag("py/v1", "main");
+        let code = world.code_repo("code");
+        let url = repo.path.to_string_lossy().into_owned();
+        code.tag_manifest("a", &url, "py/v1");
+        code.tag_manifest("b", &url, "py/v10");
+        let run = code.assets(["restore", "a", "b"]).fails(1).says("tag `py/v10` is not in assets repo");
+        assert!(!run.stderr.contains("`py/v1`"), "{}", run.stderr);
+        assert_eq!(std::fs::read_to_string(code.only_checkout().join("recordings/a/a.json")).unwrap(), "one\n");
+    });
+}
+
+#[test]
 fn an_annotated_tag_is_at_its_pin() {
     with_every_git(|world| {
         let (repo, code) = azure(world);

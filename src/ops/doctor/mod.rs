@@ -87,13 +87,19 @@ pub fn look_at_machine(context: &Context, tell: &mut dyn FnMut(Check)) -> Result
     Ok(true)
 }
 
-/// Looks at what some manifests need, and at what is on disk.
+/// Looks at what some manifests need, and at what is on disk. `is_any` tells whether there are manifests, perhaps some
+/// that cannot be read.
 ///
 /// # Errors
 /// When the user interrupts. All else is an answer.
-pub fn look_at_packages(context: &Context, manifests: &[Manifest], tell: &mut dyn FnMut(Check)) -> Result<()> {
+pub fn look_at_packages(
+    context: &Context,
+    manifests: &[Manifest],
+    is_any: bool,
+    tell: &mut dyn FnMut(Check),
+) -> Result<()> {
     let mut round = Round { tell, problems: Vec::new() };
-    if manifests.is_empty() {
+    if !is_any {
         round.look("packages", machine::no_manifest())?;
     }
     for manifest in one_of_each(manifests, |manifest| manifest.code_repo.clone()).into_values() {

@@ -207,7 +207,8 @@ impl<'a> Push<'a> {
     /// Refuses files that other systems cannot hold, and what is not a file.
     fn check_files(&self, files: &[Change]) -> Result<()> {
         for change in files.iter().filter(|change| change.kind != ChangeKind::Deleted) {
-            paths::check_path(&change.path, &self.context.environment.limits)?;
+            // A repository inside of the recordings is one entry, which ends with a slash.
+            paths::check_path(change.path.trim_end_matches('/'), &self.context.environment.limits)?;
             let file = join(&self.checkout.dir, &change.path);
             let meta = file.symlink_metadata().at("look at", &file)?;
             if meta.is_symlink() {
