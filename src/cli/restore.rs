@@ -14,7 +14,7 @@ use crate::ops::plan::{OnPending, Refusal};
 use crate::ops::restore::{Policy, Restored, restore};
 use crate::ops::status::status;
 use crate::ops::{Context, Outcome};
-use crate::ui::Ui;
+use crate::ui::{Ui, prompt};
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -79,7 +79,7 @@ pub fn run(context: &Context, ui: &Ui, args: &RestoreArgs) -> Result<Report> {
             Ok(Outcome::Refused(Refusal::MustAsk { pending })) => {
                 let what = manifests::changes(pending.len());
                 let title =
-                    format!("`{}` pins another commit now, and {what} of its recordings would be lost:", manifest.path);
+                    format!("`{}` pins another commit now, and {what} would be lost:", manifest.path);
                 ask(context, ui, manifest, &pending, &title)
             }
             answer => answer,
@@ -215,7 +215,7 @@ pub fn ask(
                 let mut answers = restore(context, std::slice::from_ref(manifest), Policy::Restore(OnPending::Stash));
                 return answers.pop().unwrap_or_else(|| Err(Error::failed("no answer")));
             }
-            1 => return Ok(Outcome::Refused(Refusal::WouldLose { pending: pending.to_vec() })),
+            1 => return Err(prompt::stopped()),
             _ => {
                 let checkout = context.checkout(manifest)?;
                 let changes = crate::ops::enter::pending(&checkout, &manifest.slice)?;
