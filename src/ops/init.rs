@@ -88,7 +88,7 @@ impl Site {
             let path = self.file.parent().unwrap_or(&self.file);
             Error::needs_person(format!("nothing names the assets repo for `{}`", self.file.display()))
                 .cause(format!("there is no `{FILE_NAME}` above it to take it from"))
-                .hint(format!("name it: `assets init --repo <owner/name> {}`", shell_word(&path.to_string_lossy())))
+                .hint(format!("name it: `assets init --repo owner/name {}`", shell_word(&path.to_string_lossy())))
         })?;
         let folder = self.file.parent().unwrap_or(&self.file);
         let text = draft.with_schema(schema_for(&self.code_repo, folder)).text();
