@@ -236,7 +236,7 @@ const PATTERNS: &[(Failure, &[&str])] = &[
             "returned error: 410",
         ],
     ),
-    (Failure::Disk, &["permission denied", "unable to create", "unable to write", "cannot create"]),
+    (Failure::Disk, &["permission denied", "unable to create", "unable to write", "cannot create", "could not write"]),
 ];
 
 /// Classifies what a git command wrote to stderr.
@@ -330,6 +330,7 @@ mod tests {
                 Failure::Disk,
             ),
             ("error: unable to create file a: File name too long", Failure::Disk),
+            ("fatal: could not write '/c/pack-1.promisor' promisor file", Failure::Disk),
             ("fatal: cannot create directory at 'a': Permission denied", Failure::Disk),
             ("fatal: could not fetch 12 from promisor remote", Failure::Unknown),
             ("warning: something new", Failure::Unknown),

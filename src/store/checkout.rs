@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::Store;
 use super::composite::Slices;
 use super::git_dir::{self, path_of_ref_name, read_head, read_ref, ref_name_of};
 use super::lock::{Lock, holder_of, remove_stale_git_locks};
-use super::{Store, journal};
 use crate::error::{AtPath, Error, Result};
 use crate::git::objects::Objects;
 use crate::git::{Git, Place, Repo, parse};
-use crate::manifest::{Form, Manifest};
+use crate::manifest::Manifest;
 use crate::names::{Oid, RemoteUrl, RepoPath};
 
 /// Refs below this hold the pin of each slice as it was restored; the last part is [`PIN`].
@@ -19,9 +19,9 @@ const SLICES: &str = "refs/assets/slices/";
 /// The last part of the ref of a slice. No encoded path ends with it, so slices may lie inside each other.
 const PIN: &str = "%pin";
 /// The commit that shows all slices at those pins. When HEAD is another, somebody else moved it.
-const SHOWN: &str = "refs/assets/shown";
+pub(super) const SHOWN: &str = "refs/assets/shown";
 /// The commits that tags lead to, for annotated tags.
-const TAGS: &str = "refs/assets/tags/";
+pub(super) const TAGS: &str = "refs/assets/tags/";
 
 /// Commits that somebody made here by hand, and that nothing else leads to.
 const BY_HAND: &str = "refs/assets/by-hand/";
@@ -44,45 +44,8 @@ pub fn dir_of(folder: &Path, manifest: &Manifest) -> PathBuf {
     folder.join(manifest.checkout_name())
 }
 
-/// Whether the checkout in `dir` shows the manifest's slice at its pin, as far as can be told from a few small files.
-/// This is the no-op path: it starts no process and takes no lock.
-pub fn is_at_pin(dir: &Path, manifest: &Manifest) -> bool {
-    shown_at_pin(dir, manifest).is_some()
-}
-
-/// As [`is_at_pin`]; returns the pin as a commit.
-pub fn shown_at_pin(dir: &Path, manifest: &Manifest) -> Option<Oid> {
-    let git_dir = dir.join(".git");
-    let real = |path: &Path| path.symlink_metadata().is_ok_and(|meta| meta.is_dir());
-    let head = read_head(&git_dir)?;
-    if !real(dir) || !real(&git_dir) || journal::exists(&git_dir) {
-        return None;
-    }
-    let instead = manifest.instead.as_ref();
-    match &manifest.form {
-        Form::Tag { .. } if instead.is_some() => {
-            instead.filter(|commit| **commit == head && git_dir.join("index").is_file()).cloned()
-        }
-        Form::Branch { sha, .. } => {
-            // Without a pin only the remote knows.
-            let sha = instead.or(sha.as_ref())?;
-            let shown =
-                pin_of(&git_dir, &manifest.slice).as_ref() == Some(sha) && read_ref(&git_dir, SHOWN) == Some(head);
-            shown.then(|| sha.clone())
-        }
-        Form::Tag { tag: Some(tag), .. } => {
-            let commit = read_ref(&git_dir, &format!("{TAGS}{tag}"));
-            let at_commit = |oid: Option<Oid>| oid.as_ref() == Some(&head);
-            let shown =
-                (at_commit(commit) || at_commit(read_ref(&git_dir, &tag.tag_ref()))) && git_dir.join("index").is_file();
-            shown.then_some(head)
-        }
-        Form::Tag { .. } => None,
-    }
-}
-
 /// The pin at which a slice was last restored.
-fn pin_of(git_dir: &Path, slice: &RepoPath) -> Option<Oid> {
+pub(super) fn pin_of(git_dir: &Path, slice: &RepoPath) -> Option<Oid> {
     read_ref(git_dir, &slice_ref(slice))
 }
 

@@ -17,6 +17,7 @@ mod pack;
 mod parts;
 pub mod paths;
 pub mod probe;
+pub mod surface;
 pub mod tracked;
 mod trust;
 mod work;

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 
 use crate::pushing::{Stage, record, remote_hook};
 use crate::support::server::{ALWAYS, Fault, Gate};
@@ -20,6 +21,7 @@ const PUSH: &[&str] = &["push", "sdk/a"];
 
 const CASES: &[Case] = &[
     ("interrupted", RESTORE, interrupted, 130),
+    ("killed", RESTORE, killed, 0),
     ("unreachable", RESTORE, unreachable, 5),
     ("server-error", PUSH, |world| failing_push(world, status(503)), 5),
     ("captive-portal", RESTORE, |world| cold_restore(world, Fault::CaptivePortal), 5),
@@ -52,12 +54,17 @@ const CASES: &[Case] = &[
     ("too-large", RESTORE, too_large, 1),
 ];
 
+/// Only root may mount a small file system.
+const OF_ROOT: &[Case] = &[("full-disk", RESTORE, full_disk, 1)];
+
 #[test]
 fn the_page_shows_what_users_see() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/troubleshooting.md");
     let text = std::fs::read_to_string(&page).unwrap();
     let mut outputs = BTreeMap::new();
-    for some in CASES.chunks(8) {
+    let cases: Vec<&Case> =
+        CASES.iter().chain(OF_ROOT.iter().filter(|_| rustix::process::geteuid().is_root())).collect();
+    for some in cases.chunks(8) {
         std::thread::scope(|scope| {
             let threads: Vec<_> = some.iter().map(|case| (case.0, scope.spawn(|| shown(case)))).collect();
             for (name, thread) in threads {
@@ -92,6 +99,7 @@ fn shown((name, command, make, exit_code): &Case) -> String {
         "git.example.com",
     );
     text = without_numbers(&text, "http.127.0.0.1.", "http.git.example.com");
+    text = without_numbers(&text, "stores/127.0.0.1-", "stores/git.example.com");
     text = without_numbers(&text, "(process ", "(process 4711");
     format!("$ assets {}\n{text}", command.join(" "))
 }
@@ -120,8 +128,10 @@ fn with_outputs(page: &str, outputs: &BTreeMap<&str, String>) -> String {
     let mut left: Vec<&str> = outputs.keys().copied().collect();
     for part in parts {
         let (name, rest) = part.split_once(" -->\n```console\n").expect("a block below the mark");
-        let (_, after) = rest.split_once("```\n").expect("the end of the block");
-        let output = outputs.get(name).unwrap_or_else(|| panic!("no case is called `{name}`"));
+        let (old, after) = rest.split_once("```\n").expect("the end of the block");
+        let is_of_root = OF_ROOT.iter().any(|case| case.0 == name);
+        let output = outputs.get(name).map(String::as_str).or(is_of_root.then_some(old));
+        let output = output.unwrap_or_else(|| panic!("no case is called `{name}`"));
         made.push_str(&format!("<!-- output: {name} -->\n```console\n{output}```\n{after}"));
         left.retain(|other| *other != name);
     }
@@ -358,6 +368,36 @@ fn damaged_store(world: &World) -> Run {
             }
         }
     }
+    restore(&stage)
+}
+
+fn full_disk(world: &World) -> Run {
+    let stage = cold(world);
+    let cache = world.root().join("cache");
+    std::fs::create_dir_all(&cache).unwrap();
+    // Room for the store, but not for what comes into it.
+    assert!(mount(&cache));
+    let run = restore(&stage);
+    assert!(umount(&cache));
+    run
+}
+
+fn mount(at: &Path) -> bool {
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=40k", "tmpfs"]).arg(at).output();
+    mounted.is_ok_and(|output| output.status.success())
+}
+
+fn umount(at: &Path) -> bool {
+    Command::new("umount").arg(at).output().is_ok_and(|output| output.status.success())
+}
+
+/// What comes after a kill in the middle of the work.
+fn killed(world: &World) -> Run {
+    let stage = cold(world);
+    let mut child = hanging(&stage, RESTORE);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    stage.server().set_fault(Fault::None);
     restore(&stage)
 }
 

@@ -22,6 +22,7 @@ use crate::store::composite::{self, Grafts};
 use crate::store::listing::{self, Listing};
 use crate::store::lock::Lock;
 use crate::store::paths;
+use crate::store::surface::is_at_pin;
 use intent::Intent;
 use secrets::{Checked, Secrets};
 
@@ -247,7 +248,7 @@ impl<'a> Push<'a> {
     /// would be left behind. (On a branch the change is replayed.)
     fn check_pin(&self, intent: Option<&Intent>) -> Result<()> {
         let Form::Tag { tag: Some(tag), .. } = &self.manifest.form else { return Ok(()) };
-        if crate::store::checkout::is_at_pin(&self.checkout.dir, self.manifest) || intent.is_some() {
+        if is_at_pin(&self.checkout.dir, self.manifest) || intent.is_some() {
             return Ok(());
         }
         let path = &self.manifest.argument;

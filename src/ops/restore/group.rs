@@ -17,6 +17,7 @@ use crate::report::{self, Ended};
 use crate::store::checkout::{self, Checkout};
 use crate::store::composite::{Shown, Slices};
 use crate::store::listing::{self, Listing};
+use crate::store::surface::is_at_pin;
 use crate::store::{Ready, Store, Want};
 
 /// The manifests of one checkout.
@@ -213,7 +214,7 @@ impl<'a> Group<'a> {
         for (arrived, same_files) in arrived.into_iter().zip(same_files) {
             let manifest = &self.manifests[arrived.index];
             let before = shown_pin(&self.checkout, manifest);
-            let head_in_place = head_is_ours || checkout::is_at_pin(&self.checkout.dir, manifest);
+            let head_in_place = head_is_ours || is_at_pin(&self.checkout.dir, manifest);
             let seen = Seen { pin: before, head_in_place, pending: 0, same_files };
             targets.push((arrived, seen));
         }

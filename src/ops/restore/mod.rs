@@ -15,6 +15,7 @@ use crate::git::parse::Change;
 use crate::manifest::Manifest;
 use crate::names::{Oid, RepoPath};
 use crate::store::checkout;
+use crate::store::surface::Surfaces;
 
 /// What to do about pending changes.
 #[derive(Clone, Copy, Debug)]
@@ -66,8 +67,9 @@ type Answer = Result<Outcome<Restored>>;
 pub fn restore(context: &Context, manifests: &[Manifest], policy: Policy) -> Vec<Answer> {
     let mut answers: Vec<Option<Answer>> = manifests.iter().map(|_| None).collect();
     let mut open = Vec::new();
+    let surfaces = Surfaces::default();
     let shown = context.each(manifests, |manifest| match policy {
-        Policy::Restore(_) => shown_already(context, manifest),
+        Policy::Restore(_) => shown_on(context, manifest, &surfaces),
         Policy::Reset { .. } => Ok(None),
     });
     for (index, shown) in shown.into_iter().enumerate() {
@@ -86,14 +88,17 @@ pub fn restore(context: &Context, manifests: &[Manifest], policy: Policy) -> Vec
 
 /// The answer when the slice is at its pin already, found out without a process or a lock.
 pub fn shown_already(context: &Context, manifest: &Manifest) -> Result<Option<Restored>> {
+    shown_on(context, manifest, &Surfaces::default())
+}
+
+fn shown_on(context: &Context, manifest: &Manifest, surfaces: &Surfaces) -> Result<Option<Restored>> {
     let folder = context.assets_folder(manifest)?;
     let dir = checkout::dir_of(&folder, manifest);
-    let Some(commit) = checkout::shown_at_pin(&dir, manifest) else { return Ok(None) };
+    let Some(surface) = surfaces.of(&dir) else { return Ok(None) };
+    let Some(commit) = surface.pin_of(manifest) else { return Ok(None) };
     breadcrumb::write(&folder, manifest)?;
-    let bare = make_slice_folder(&dir, &manifest.slice)?.is_none_or(|found| {
-        let index = dir.join(".git/index").metadata().and_then(|meta| meta.modified());
-        holds_no_file(&join(&dir, manifest.slice.as_str()), &found, index.ok())
-    });
+    let bare = make_slice_folder(&dir, &manifest.slice)?
+        .is_none_or(|found| holds_no_file(&join(&dir, manifest.slice.as_str()), &found, surface.index_written()));
     let root = join(&dir, manifest.prefix.as_str());
     Ok(Some(Restored {
         root,
