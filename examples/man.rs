@@ -45,7 +45,8 @@ fn write_notes(command: &Command, page: &mut Vec<u8>) -> Result<()> {
         writeln!(page, ".PP\n{}", escaped(paragraph))?;
     }
     if !examples.is_empty() {
-        writeln!(page, ".SH EXAMPLES\n.nf\n{}\n.fi", escaped(examples.trim_end()))?;
+        let examples: Vec<&str> = examples.lines().map(|line| line.strip_prefix("  ").unwrap_or(line)).collect();
+        writeln!(page, ".SH EXAMPLES\n.nf\n{}\n.fi", escaped(&examples.join("\n")))?;
     }
     Ok(())
 }

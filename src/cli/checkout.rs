@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Report, manifests, restore};
+use super::restore::{self, Told};
+use super::{Report, manifests};
 use crate::error::{Error, Result};
 use crate::manifest::Manifest;
 use crate::names::Oid;
@@ -19,7 +20,7 @@ use crate::ui::Ui;
 Leaves the assets.json as it is: `assets restore` shows its pin again.
 
 Examples:
-  assets checkout main                      the newest of the package you are in
+  assets checkout main                      the newest of this package
   assets checkout auto/tables sdk/tables    those of a branch
   assets checkout python/tables_1a2b3c4d5e  those of a tag
   assets checkout 4e8e976b78 sdk/tables     those of a commit")]
@@ -75,15 +76,25 @@ pub fn run(context: &Context, ui: &Ui, args: &CheckoutArgs) -> Result<Report> {
         let is_pinned = matches!(shown_already(context, &pinned), Ok(Some(_)));
         say(ui, &manifest, &args.revision, restored, is_pinned);
     }
-    restore::show(ui, &mut report, &manifest, answer, policy == OnPending::Discard, false);
+    restore::show(
+        ui,
+        &mut report,
+        &manifest,
+        answer,
+        policy == OnPending::Discard,
+        Told { changed: false, empty: false },
+    );
     Ok(report)
 }
 
 fn say(ui: &Ui, manifest: &Manifest, revision: &str, restored: &Restored, is_pinned: bool) {
-    let shows = if restored.changed { "shows" } else { "shows already" };
+    let shows = if restored.changed { "shows" } else { "already shows" };
     let commit = restored.commit.as_ref().map_or("", Oid::short);
     let at = if commit.is_empty() || revision.starts_with(commit) { String::new() } else { format!(" ({commit})") };
     ui.status(&format!("`{}` {shows} `{revision}`{at}", manifest.path));
+    if restored.empty {
+        ui.status(&format!("`{}` is not there: its folder is empty", manifest.slice));
+    }
     if !is_pinned {
         ui.hint(&format!("`assets restore{}` shows its pin again", manifest.argument));
     }

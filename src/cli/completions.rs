@@ -11,9 +11,9 @@ use crate::ui::Ui;
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  assets completions bash > ~/.local/share/bash-completion/completions/assets
-  assets completions zsh > ~/.zfunc/_assets   and fpath+=~/.zfunc in ~/.zshrc
   assets completions fish > ~/.config/fish/completions/assets.fish
+  echo 'source <(assets completions bash)' >> ~/.bashrc
+  echo 'source <(assets completions zsh)' >> ~/.zshrc   (below `compinit`)
   assets completions powershell >> $PROFILE")]
 pub struct CompletionsArgs {
     /// The shell to write them for

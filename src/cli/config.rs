@@ -27,7 +27,7 @@ enum ConfigCommand {
     Locate(LocateArgs),
     /// Print the assets.json with its defaults filled in
     Show(ShowArgs),
-    /// Make the assets.json of a package that has none, as `assets init` does
+    /// Make the assets.json of a package, as `assets init` does
     Create(InitArgs),
 }
 

@@ -1,7 +1,7 @@
 //! `assets doctor`.
 
 use clap::Args;
-use console::{Style, measure_text_width};
+use console::Style;
 use serde_json::{Value, json};
 
 use super::{PathArgs, Report, error_json, manifests};
@@ -11,6 +11,7 @@ use crate::names::one_line;
 use crate::ops::Context;
 use crate::ops::doctor::{Check, Finding, look_at_machine, look_at_packages};
 use crate::ui::Ui;
+use crate::ui::wrap::wrapped;
 use crate::units::count;
 
 #[derive(Args)]
@@ -152,49 +153,4 @@ fn item(check: &Check) -> Value {
         "hints": hints(&check.result),
         "error": error,
     })
-}
-
-/// Breaks a text into lines at blanks, but never in a command: between two backticks there is no break.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    let mut in_command = false;
-    let mut word = String::new();
-    let mut place = |word: &mut String| {
-        let line = lines.last_mut().map_or(0, |line| measure_text_width(line));
-        let is_first = line == 0;
-        if !is_first && line + 1 + measure_text_width(word) > width {
-            lines.push(String::new());
-        }
-        if let Some(line) = lines.last_mut() {
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-        word.clear();
-    };
-    for c in text.chars() {
-        in_command ^= c == '`';
-        match c {
-            ' ' if !in_command => place(&mut word),
-            c => word.push(c),
-        }
-    }
-    place(&mut word);
-    lines
-}
-
-#[cfg(test)]
-mod tests {
-    use super::wrapped;
-
-    #[test]
-    fn lines_break_at_blanks_but_not_in_commands() {
-        assert_eq!(wrapped("one two three", 80), ["one two three"]);
-        assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
-        assert_eq!(wrapped("one two three", 2), ["one", "two", "three"]);
-        assert_eq!(wrapped("run `git config x` now", 10), ["run", "`git config x`", "now"]);
-        assert_eq!(wrapped("(`a b`, c)", 8), ["(`a b`,", "c)"]);
-        assert_eq!(wrapped("", 8), [""]);
-    }
 }

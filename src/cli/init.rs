@@ -100,12 +100,12 @@ fn make_if_missing(context: &Context, ui: &Ui, path: &Path) -> Result<()> {
 /// Asks for what is not known, if somebody is there, and makes the manifest; `false` when another `init` was faster.
 fn make(ui: &Ui, site: &Site, mut wishes: Wishes) -> Result<bool> {
     if site.needs_repo(&wishes) && ui.can_prompt() {
-        let question = "Which assets repo (owner/name, or a git URL)?";
-        wishes.assets_repo = Some(ui.input(question, None, |text| repo(text).map(drop))?);
+        // Short questions: what is typed stands behind them, and a line that is full leaves its beginning behind.
+        ui.status("The assets repo is `owner/name` on GitHub, a git URL, or an absolute path.");
+        wishes.assets_repo = Some(ui.input("Assets repo", None, |text| repo(text).map(drop))?);
         if wishes.prefix.is_none() {
-            let question = "Which folder in it for this code repo (may be empty)?";
             let guess = Some(site.guessed_prefix());
-            wishes.prefix = Some(ui.input(question, guess, |text| prefix(text).map(drop))?);
+            wishes.prefix = Some(ui.input("Folder in it (may be empty)", guess, |text| prefix(text).map(drop))?);
         }
     }
     site.write(&site.plan(&wishes)?)

@@ -49,10 +49,10 @@ struct Cli {
 
 const AFTER_HELP: &str = "\
 Examples:
-  assets restore                      the recordings of the package you are in
+  assets restore                      the package you are in
   assets restore sdk/core sdk/tables  those of two packages
   assets restore --all                those of every package of the repo
-  assets push -m \"Record new tests\"   send what was recorded, and move the pin
+  assets push -m \"Record new tests\"   send what was recorded, move the pin
   assets status --all                 where each package of the repo stands
   assets diff                         what a push would send
   assets reset                        drop local changes
@@ -70,11 +70,20 @@ struct GlobalArgs {
     /// Print only results and errors
     #[arg(short, long, global = true, env = "ASSETS_QUIET", hide_env = true, value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue)]
     quiet: bool,
-    /// Show the git commands (-v), and how long they take (-vv)
+    /// Show git commands (-v) and their times (-vv)
     #[arg(short, long, global = true, action = ArgAction::Count, env = "ASSETS_VERBOSE", hide_env = true)]
     verbose: u8,
-    /// Colours
-    #[arg(long, value_name = "WHEN", global = true, default_value = "auto", env = "ASSETS_COLOR", hide_env = true)]
+    /// Colours: auto (the default), always or never
+    #[arg(
+        long,
+        value_name = "WHEN",
+        global = true,
+        default_value = "auto",
+        hide_default_value = true,
+        hide_possible_values = true,
+        env = "ASSETS_COLOR",
+        hide_env = true
+    )]
     color: ColorChoice,
     /// Show no progress
     #[arg(long, global = true, env = "ASSETS_NO_PROGRESS", hide_env = true, value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue)]
@@ -85,7 +94,7 @@ struct GlobalArgs {
     /// Use only what is on this machine
     #[arg(long, global = true, env = "ASSETS_OFFLINE", hide_env = true, value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue)]
     offline: bool,
-    /// Work in at most this many checkouts at once [default: the number of cores]
+    /// Work in at most N checkouts [default: cores]
     #[arg(short, long, value_name = "N", global = true, env = "ASSETS_JOBS", hide_env = true, value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
     /// Wait at most this long for another `assets` [default: without end]
@@ -105,13 +114,13 @@ enum Command {
     /// Show each package's recordings at the commit its assets.json pins
     #[command(alias = "playback")]
     Restore(restore::RestoreArgs),
-    /// Send new and changed recordings, then move the pin in the assets.json
+    /// Send new and changed recordings, then move the pin
     Push(push::PushArgs),
     /// Make the assets.json of a package that has none
     Init(init::InitArgs),
-    /// Show which recordings are restored, at which commit, and what is pending
+    /// Show what is restored, at which commit, and what is pending
     Status(status::StatusArgs),
-    /// Show recordings at another commit, tag or branch than the assets.json pins
+    /// Show recordings at another commit, tag or branch
     Checkout(checkout::CheckoutArgs),
     /// Show the changes of recordings that no push has sent
     Diff(diff::DiffArgs),
@@ -121,7 +130,7 @@ enum Command {
     Stash(stash::StashArgs),
     /// Show where recordings are and what an assets.json says
     Config(config::ConfigArgs),
-    /// Show what the cache and the assets folders hold, and remove what nobody uses
+    /// Show what is kept on this disk, and remove what nobody uses
     Gc(gc::GcArgs),
     /// Find out why something does not work here, and what mends it
     Doctor(doctor::DoctorArgs),
@@ -366,8 +375,14 @@ mod tests {
             }
             let text = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(text.contains("Examples:\n  assets "), "`{name}` has no examples");
-            for line in text.lines() {
-                assert!(line.chars().count() <= 80, "`{name}` would be wrapped: {line}");
+            // In a man page examples stand five columns further to the right.
+            for line in text.lines().filter(|line| line.starts_with("  ")) {
+                assert!(line.chars().count() <= 75, "`{name}` would be wrapped: {line}");
+            }
+            assert!(text.lines().all(|line| line.chars().count() <= 80), "`{name}` would be wrapped: {text}");
+            for below in command.get_subcommands().filter(|below| below.get_name() != "help") {
+                let about = below.get_about().map(ToString::to_string).unwrap_or_default();
+                assert!(about.chars().count() <= 65, "`{name}` would wrap in its list: {about}");
             }
         });
     }

@@ -153,7 +153,7 @@ fn show(ui: &Ui, manifest: &str, pushed: &Pushed, dry_run: bool) {
             crate::ops::stash::count(pushed.others)
         ));
     }
-    ui.status(&format!("`{manifest}` now pins `{}`: commit it", pushed.pin));
+    ui.status(&format!("`{manifest}` has its new pin: commit it"));
     ui.data(&pushed.pin);
 }
 

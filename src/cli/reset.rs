@@ -69,7 +69,7 @@ pub fn run(context: &Context, ui: &Ui, args: &ResetArgs) -> Result<Report> {
             }
             answer => answer,
         };
-        restore::show(ui, &mut report, manifest, answer, true, summary.names_each());
+        restore::show(ui, &mut report, manifest, answer, true, summary.told());
     }
     summary.show(ui, &report, "reset");
     Ok(report)

@@ -14,7 +14,7 @@ use crate::ops::plan::{OnPending, Refusal};
 use crate::ops::restore::{Policy, Restored, restore};
 use crate::ops::status::status;
 use crate::ops::{Context, Outcome};
-use crate::ui::Ui;
+use crate::ui::{Ui, prompt};
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -26,7 +26,7 @@ Examples:
   assets restore --all           every package of the code repo
   assets restore --changed       those that differ from the default branch
   assets restore --stash         puts changes aside where the pin has moved
-  assets restore --init sdk/new  makes the assets.json of a new package first")]
+  assets restore --init sdk/new  makes its assets.json first")]
 pub struct RestoreArgs {
     #[command(flatten)]
     paths: PathArgs,
@@ -78,13 +78,12 @@ pub fn run(context: &Context, ui: &Ui, args: &RestoreArgs) -> Result<Report> {
         let answer = match answer {
             Ok(Outcome::Refused(Refusal::MustAsk { pending })) => {
                 let what = manifests::changes(pending.len());
-                let title =
-                    format!("`{}` pins another commit now, and {what} of its recordings would be lost:", manifest.path);
+                let title = format!("`{}` pins another commit now, and {what} would be lost:", manifest.path);
                 ask(context, ui, manifest, &pending, &title)
             }
             answer => answer,
         };
-        show(ui, &mut report, manifest, answer, policy == OnPending::Discard, summary.names_each());
+        show(ui, &mut report, manifest, answer, policy == OnPending::Discard, summary.told());
     }
     summary.show(ui, &report, "restored");
     say_deleted(context, ui, &bare);
@@ -111,11 +110,20 @@ fn say_deleted(context: &Context, ui: &Ui, bare: &[Manifest]) {
 pub struct Summary {
     all: usize,
     changed: usize,
+    /// Slices that their assets repo does not have yet.
+    empty: usize,
     files: usize,
 }
 
+/// What gets a line of its own for each slice.
+#[derive(Clone, Copy)]
+pub struct Told {
+    pub changed: bool,
+    pub empty: bool,
+}
+
 impl Summary {
-    /// More changed slices than this are counted and not named.
+    /// More slices than this that have something in common are counted and not named.
     const NAMED: usize = 10;
 
     /// The summary of some answers, beside the manifests that could not even be read.
@@ -124,18 +132,21 @@ impl Summary {
             Ok(Outcome::Done(restored)) if restored.changed => Some(restored.cost.files),
             _ => None,
         });
+        let empty = answers.iter().filter(|answer| matches!(answer, Ok(Outcome::Done(restored)) if restored.empty));
         let all = answers.len() + unread.failed.len();
-        Summary { all, changed: done.clone().count(), files: done.sum() }
+        Summary { all, changed: done.clone().count(), empty: empty.count(), files: done.sum() }
     }
 
-    /// Whether each slice that changed gets a line of its own.
-    pub fn names_each(&self) -> bool {
-        self.changed <= Self::NAMED
+    pub fn told(&self) -> Told {
+        Told { changed: self.changed <= Self::NAMED, empty: self.empty <= Self::NAMED }
     }
 
     pub fn show(&self, ui: &Ui, report: &Report, done: &str) {
-        let failed = &report.failed;
-        if self.all > 1 && (!failed.is_empty() || !self.names_each()) {
+        let (failed, told) = (&report.failed, self.told());
+        if !told.empty {
+            ui.status(&format!("{} packages are not in their assets repo yet: their folders are empty", self.empty));
+        }
+        if self.all > 1 && (!failed.is_empty() || !told.changed) {
             let files = crate::ops::stash::count(self.files);
             let failures = if failed.is_empty() { String::new() } else { format!("; {} failed", failed.len()) };
             ui.status(&format!("{done} {} of {} packages ({files}){failures}", self.changed, self.all));
@@ -153,7 +164,7 @@ pub fn show(
     manifest: &Manifest,
     answer: Result<Outcome<Restored>>,
     dropped: bool,
-    named: bool,
+    told: Told,
 ) {
     match answer {
         Ok(Outcome::Done(restored)) => {
@@ -174,11 +185,11 @@ pub fn show(
                 }));
                 return;
             }
-            if restored.changed && named {
+            if restored.changed && told.changed {
                 let commit = restored.commit.as_ref().map_or("its pin", Oid::short);
                 ui.status(&format!("restored `{}` at {commit}", manifest.path));
             }
-            if restored.empty {
+            if restored.empty && told.empty {
                 ui.status(&format!(
                     "`{}` does not have `{}` yet: its folder is empty, ready to record into",
                     manifest.repo_name(),
@@ -215,7 +226,7 @@ pub fn ask(
                 let mut answers = restore(context, std::slice::from_ref(manifest), Policy::Restore(OnPending::Stash));
                 return answers.pop().unwrap_or_else(|| Err(Error::failed("no answer")));
             }
-            1 => return Ok(Outcome::Refused(Refusal::WouldLose { pending: pending.to_vec() })),
+            1 => return Err(prompt::stopped()),
             _ => {
                 let checkout = context.checkout(manifest)?;
                 let changes = crate::ops::enter::pending(&checkout, &manifest.slice)?;

@@ -179,7 +179,7 @@ fn details(manifest: &Manifest, status: &Status) -> Vec<String> {
             lines.push(format!("`assets restore{path}` shows the pin again, and loses no commit made there"));
         }
         Place::NoPin => {
-            lines.push(format!("no pin in the manifest: shows {} as it was when it was restored", manifest.pin()))
+            lines.push(format!("no pin in the manifest yet, a push writes it: shows {} as restored", manifest.pin()))
         }
         Place::AtPin | Place::Broken(_) => {}
     }

@@ -93,12 +93,12 @@ impl Site {
         let draft = Draft::decide(&self.directory, self.above.as_ref(), wishes, Some(&guess)).ok_or_else(|| {
             Error::needs_person(format!("nothing names the assets repo for `{}`", self.file.display()))
                 .cause(format!("there is no `{FILE_NAME}` above it to take it from"))
-                .hint(name_it("--repo <owner/name>"))
+                .hint(name_it("--repo owner/name"))
         })?;
         let text = draft.with_schema(schema_for(&self.code_repo, folder)).text();
         Manifest::of_text(&self.file, &self.code_repo, &text).map_err(|error| match self.gives_no_branch(wishes) {
             // There is no file yet in which it could be written.
-            true => Error { hints: vec![name_it("--branch <branch>")], ..error },
+            true => Error { hints: vec![name_it("--branch auto/name")], ..error },
             false => error,
         })?;
         Ok(text)

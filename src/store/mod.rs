@@ -13,7 +13,7 @@ pub mod known;
 pub mod lane;
 pub mod listing;
 pub mod lock;
-mod pack;
+pub mod pack;
 mod parts;
 pub mod paths;
 pub mod probe;
@@ -337,8 +337,10 @@ impl Store {
         }
         Error::failed(format!("assets repo `{}` is empty, or what answers at its address is not git", self.name))
             .cause("`git ls-remote` succeeded without listing a single ref")
+            .hint(format!("check with `git ls-remote {}`", self.url))
             .hint(format!(
-                "check with `git ls-remote {}`; an empty repo needs a first commit on its default branch",
+                "an empty repo needs a first commit: `git clone {} new-assets && git -C new-assets commit \
+                 --allow-empty -m First && git -C new-assets push origin HEAD`",
                 self.url
             ))
     }

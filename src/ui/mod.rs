@@ -2,21 +2,26 @@
 
 pub mod progress;
 pub mod prompt;
+pub mod wrap;
 
 use std::cell::RefCell;
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 
-use console::Style;
+use console::{Style, Term, measure_text_width};
 
 use crate::error::Error;
 use crate::names::{is_invisible, printable};
 use crate::process;
 use progress::{Mode, Progress};
+use wrap::wrapped;
 
 /// A command line for a shell, and what is added to its environment.
 type Pager = (String, Vec<(OsString, OsString)>);
+
+/// In a terminal that leaves less than this, lines are as long as they are.
+const LEAST_WIDTH: usize = 30;
 
 /// How to talk to the user.
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,6 +48,8 @@ pub struct Ui {
     /// Whether colours were asked for or forbidden.
     color_is_said: bool,
     can_prompt: bool,
+    /// How wide a line on stderr may be, if it is a terminal.
+    width: Option<usize>,
     lost: RefCell<Option<String>>,
 }
 
@@ -63,6 +70,7 @@ impl Ui {
             // Dialoguer reads the controlling terminal: with stdin elsewhere it would wait for somebody who is not there.
             can_prompt: !manners.no_input && !in_ci && terminal && std::io::stdin().is_terminal(),
             color,
+            width: Term::stderr().size_checked().filter(|_| terminal).map(|(_, columns)| usize::from(columns)),
             color_is_said: wanted.is_some(),
             color_data: wanted.unwrap_or_else(|| std::io::stdout().is_terminal()),
             manners,
@@ -85,7 +93,7 @@ impl Ui {
 
     /// How wide a line of the result may be; as wide as it likes where nobody looks at it.
     pub fn columns(&self) -> Option<usize> {
-        let stdout = console::Term::stdout();
+        let stdout = Term::stdout();
         stdout.size_checked().filter(|_| stdout.is_term()).map(|(_, columns)| usize::from(columns))
     }
 
@@ -135,31 +143,29 @@ impl Ui {
     /// What was done, for people.
     pub fn status(&self, text: &str) {
         if !self.manners.quiet {
-            self.line(&printable(text));
+            self.lines("", text);
         }
     }
 
     /// What can be done next.
     pub fn hint(&self, text: &str) {
         if !self.manners.quiet {
-            self.line(&format!("{} {}", self.paint("hint:", Style::new().cyan()), printable(text)));
+            self.lines(&format!("{} ", self.paint("hint:", Style::new().cyan())), text);
         }
     }
 
     /// A failure: what, why, and what to do.
     pub fn error(&self, error: &Error) {
-        self.line(&format!("{} {}", self.paint("error:", Style::new().red().bold()), printable(&error.message)));
+        self.lines(&format!("{} ", self.paint("error:", Style::new().red().bold())), &error.message);
         for cause in &error.causes {
-            let mut lines = cause.lines();
-            if let Some(first) = lines.next() {
-                self.line(&format!("  caused by: {}", printable(first)));
-            }
-            for line in lines {
-                self.line(&format!("             {}", printable(line)));
+            let mut start = "  caused by: ";
+            for line in cause.lines() {
+                self.lines(start, line);
+                start = "             ";
             }
         }
         for hint in &error.hints {
-            self.line(&format!("{} {}", self.paint("hint:", Style::new().cyan()), printable(hint)));
+            self.lines(&format!("{} ", self.paint("hint:", Style::new().cyan())), hint);
         }
     }
 
@@ -168,9 +174,23 @@ impl Ui {
         let _ = write!(std::io::stderr(), "{text}");
     }
 
-    fn line(&self, text: &str) {
+    /// Text behind a mark. In a terminal it is broken where words end, and goes on below its beginning.
+    fn lines(&self, mark: &str, text: &str) {
         self.progress.stop();
-        let _ = writeln!(std::io::stderr(), "{text}");
+        let text = printable(text);
+        let mut mark = mark;
+        for line in text.split('\n') {
+            let body = line.trim_start_matches(' ');
+            let start = format!("{mark}{}", &line[..line.len() - body.len()]);
+            let indent = measure_text_width(&start);
+            let width = self.width.map_or(usize::MAX, |width| width.saturating_sub(indent).max(LEAST_WIDTH));
+            let mut lines = wrapped(body, width).into_iter();
+            let _ = writeln!(std::io::stderr(), "{start}{}", lines.next().unwrap_or_default());
+            for line in lines {
+                let _ = writeln!(std::io::stderr(), "{:indent$}{line}", "");
+            }
+            mark = "";
+        }
     }
 
     fn paint(&self, text: &str, style: Style) -> String {

@@ -4,7 +4,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use console::Term;
-use dialoguer::{Confirm, Input, Select, theme::ColorfulTheme, theme::SimpleTheme, theme::Theme};
+use dialoguer::{Confirm, Input, Select, theme::ColorfulTheme};
 
 use super::Ui;
 use crate::error::{Error, Result};
@@ -18,23 +18,23 @@ const DRAWING: Duration = Duration::from_millis(200);
 impl Ui {
     /// Asks for one of several answers; the first is the default. Arrow keys and Enter.
     pub fn select(&self, question: &str, answers: &[&str]) -> Result<usize> {
-        let (color, question) = (self.color(), question.to_string());
+        let question = question.to_string();
         let answers: Vec<String> = answers.iter().map(ToString::to_string).collect();
         let answer = self.ask(move || {
-            let theme = theme(color);
-            let select = Select::with_theme(theme.as_ref()).with_prompt(question).items(answers).default(0);
+            let theme = ColorfulTheme::default();
+            let select = Select::with_theme(&theme).with_prompt(question).items(answers).default(0);
             select.interact_on_opt(&Term::stderr())
         });
         // None for Escape or `q`.
-        answer?.ok_or_else(|| Error::needs_person("stopped: nothing was changed"))
+        answer?.ok_or_else(stopped)
     }
 
     /// Asks for yes or no; no is the default.
     pub fn confirm(&self, question: &str) -> Result<bool> {
-        let (color, question) = (self.color(), question.to_string());
+        let question = question.to_string();
         let answer = self.ask(move || {
-            let theme = theme(color);
-            let confirm = Confirm::with_theme(theme.as_ref()).with_prompt(question).default(false);
+            let theme = ColorfulTheme::default();
+            let confirm = Confirm::with_theme(&theme).with_prompt(question).default(false);
             confirm.interact_on_opt(&Term::stderr())
         });
         if answer.is_err() {
@@ -51,12 +51,11 @@ impl Ui {
         suggestion: Option<String>,
         check: impl Fn(&str) -> std::result::Result<(), String> + Send + 'static,
     ) -> Result<String> {
-        let (color, question) = (self.color(), question.to_string());
+        let question = question.to_string();
         let answer = self.ask(move || {
-            let theme = theme(color);
-            let mut input = Input::with_theme(theme.as_ref())
-                .with_prompt(question)
-                .validate_with(move |text: &String| check(text.trim()));
+            let theme = ColorfulTheme::default();
+            let mut input =
+                Input::with_theme(&theme).with_prompt(question).validate_with(move |text: &String| check(text.trim()));
             if let Some(suggestion) = suggestion {
                 input = input.with_initial_text(suggestion).allow_empty(true);
             }
@@ -98,8 +97,9 @@ impl Ui {
     }
 }
 
-fn theme(color: bool) -> Box<dyn Theme> {
-    if color { Box::new(ColorfulTheme::default()) } else { Box::new(SimpleTheme) }
+/// Somebody was asked and does not want it.
+pub fn stopped() -> Error {
+    Error::needs_person("stopped: nothing was changed")
 }
 
 /// Ctrl-C in a question, or a terminal that is gone.

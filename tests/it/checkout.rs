@@ -73,7 +73,7 @@ fn commits_tags_and_branches_are_shown_and_the_pin_again() {
                 let status = &status["results"][0];
                 assert_eq!((&status["state"], &status["commit"]), (&json!("other-pin"), &json!(place.two)), "{form}");
                 let again = place.code.assets(["checkout", revision, "sdk/a"]).ok();
-                assert_eq!(again.stderr, format!("`{MANIFEST}` shows already `{shown}\n{hint}"), "{form}");
+                assert_eq!(again.stderr, format!("`{MANIFEST}` already shows `{shown}\n{hint}"), "{form}");
 
                 assert_eq!(place.code.read(MANIFEST), manifest);
                 place.code.assets(["restore", "sdk/a"]).ok();
@@ -81,7 +81,7 @@ fn commits_tags_and_branches_are_shown_and_the_pin_again() {
             }
             // The pinned one is no other.
             let run = place.code.assets(["checkout", &place.one, "sdk/a"]).ok();
-            assert_eq!(run.stderr, format!("`{MANIFEST}` shows already `{}`\n", place.one));
+            assert_eq!(run.stderr, format!("`{MANIFEST}` already shows `{}`\n", place.one));
             // What was recorded on another commit lies on that one, and a push takes it from there.
             place.code.assets(["checkout", "main", "sdk/a"]).ok();
             place.record();

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use crate::support::fleet::{Fleet, folder, objects_of_stores, recordings};
 use crate::support::pty::wait_until;
-use crate::support::{CodeRepo, World, finish, run, with_every_git, write};
+use crate::support::{CodeRepo, Run, World, finish, run, with_every_git, write};
 
 /// Inode and modification time of every recording of a package.
 fn identity(fleet: &Fleet, n: usize) -> Vec<(u64, i64, i64)> {
@@ -182,6 +182,22 @@ fn many_moved_slices_are_looked_at_together_and_pending_changes_come_back() {
             }
         }
         fleet.shows(4, 2);
+    });
+}
+
+#[test]
+fn a_push_of_many_looks_at_a_checkout_once_and_at_what_it_sends() {
+    with_every_git(|world| {
+        let fleet = Fleet::new(world, 0..12, 0..0);
+        fleet.code.assets(["restore", "--all"]).ok();
+        let looks = |run: &Run| run.stderr.lines().filter(|line| line.contains("git status")).count();
+        let run = fleet.code.assets(["-v", "push", "--all"]).ok();
+        assert_eq!((looks(&run), run.stderr.matches("nothing to push for").count()), (1, 12), "{}", run.stderr);
+        let new = format!("recordings/{}/new.json", folder(3));
+        write(&fleet.code.only_checkout().join(&new), "mine\n");
+        let run = fleet.code.assets(["-v", "push", "--all"]).ok();
+        assert_eq!((looks(&run), run.stderr.matches("nothing to push for").count()), (2, 11), "{}", run.stderr);
+        run.says(&format!("pushed 1 file (1 new) of `{}/assets.json`", folder(3)));
     });
 }
 

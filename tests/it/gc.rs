@@ -397,3 +397,24 @@ fn two_code_repos_with_one_assets_folder() {
         .collect();
     assert_eq!(left, [true, true, false]);
 }
+
+#[test]
+fn a_damaged_store_stays_whole_for_the_next_restore() {
+    let world = World::new();
+    let s = Scene::restored(&world);
+    let packs = || {
+        let packs = std::fs::read_dir(stores(&world)[0].join("objects/pack")).unwrap().flatten();
+        packs.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|kind| kind == "pack"))
+    };
+    for pack in packs() {
+        let bytes = std::fs::read(&pack).unwrap();
+        std::fs::remove_file(&pack).unwrap();
+        std::fs::write(&pack, &bytes[..bytes.len() / 2]).unwrap();
+    }
+    for args in [&["gc"][..], &["gc", "--yes"]] {
+        let run = s.code.assets(args).ok();
+        assert!(run.stdout.contains("kept whole: a pack of it is damaged"), "{run:#?}");
+    }
+    s.pin("a", 1);
+    s.code.assets(["restore", "--all"]).ok().says("the object store was damaged and is downloaded again");
+}

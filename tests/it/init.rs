@@ -92,7 +92,7 @@ fn flags_answer_and_without_a_terminal_nothing_is_asked() {
         format!(
             "error: nothing names the assets repo for `{0}/sdk/my core/assets.json`\n  \
              caused by: there is no `assets.json` above it to take it from\n\
-             hint: name it: `assets init --repo <owner/name> '{0}/sdk/my core'`\n",
+             hint: name it: `assets init --repo owner/name '{0}/sdk/my core'`\n",
             code.path.display()
         )
     );
@@ -138,7 +138,7 @@ fn names_that_cannot_be_taken_over() {
     let expected = format!(
         "error: `sdk/my core/assets.json:1:1`: `AssetsRepoBranch` is missing, and its default `auto/my core` holds ' ', \
          which git does not allow in a ref name\n\
-         hint: name it: `assets init --branch <branch> '{}/sdk/my core'`\n",
+         hint: name it: `assets init --branch auto/name '{}/sdk/my core'`\n",
         code.path.display()
     );
     assert_eq!((run.stdout.as_str(), run.stderr), ("", expected));
@@ -236,12 +236,12 @@ mod in_a_terminal {
         let world = World::new();
         let code = code_repo(&world, "sdk/core");
         let mut terminal = Start::new(&code).columns(200).run(["init", "sdk/core"]);
-        terminal.asked("Which assets repo (owner/name, or a git URL)?");
+        terminal.asked("Assets repo");
         // Asked again until it is one.
         terminal.press(&["nowhere", ENTER].concat());
         terminal.wait_for("it is neither `owner/name`, nor a git URL");
         terminal.press(&["\u{7f}".repeat("nowhere".len()).as_str(), REPO, ENTER].concat());
-        terminal.asked("Which folder in it for this code repo (may be empty)?");
+        terminal.asked("Folder in it (may be empty)");
         terminal.wait_for("code");
         terminal.press(&["/python", ENTER].concat());
         let ended = terminal.end().fails(0);
@@ -249,6 +249,31 @@ mod in_a_terminal {
         assert!(ended.screen().contains("for the recordings in `code/python/sdk/core` of"), "{}", ended.screen());
         let text = format!("{{\n  \"AssetsRepo\": \"{REPO}\",\n  \"AssetsRepoPrefixPath\": \"code/python\"\n}}\n");
         assert_eq!(code.read("sdk/core/assets.json"), text);
+    }
+
+    #[test]
+    fn an_address_as_long_as_they_are_leaves_one_line() {
+        let world = World::new();
+        let code = code_repo(&world, "sdk/core");
+        let url = "https://dev.azure.com/organization/project/_git/recordings";
+        for color in ["--color=always", "--color=never"] {
+            let mut terminal = Start::new(&code).columns(80).run([color, "init", "sdk/core"]);
+            terminal.asked("Assets repo");
+            terminal.press(&[url, ENTER].concat());
+            terminal.asked("Folder in it (may be empty)");
+            terminal.press(ENTER);
+            let screen = terminal.end().fails(0).screen();
+            let lines: Vec<&str> = screen.lines().take(3).collect();
+            assert_eq!(
+                lines,
+                [
+                    "The assets repo is `owner/name` on GitHub, a git URL, or an absolute path.",
+                    &format!("✔ Assets repo · {url}"),
+                    "✔ Folder in it (may be empty) · code",
+                ]
+            );
+            std::fs::remove_file(code.path.join("sdk/core/assets.json")).unwrap();
+        }
     }
 
     #[test]
@@ -262,13 +287,13 @@ mod in_a_terminal {
                 [a, b] => start.run([*a, *b]),
                 _ => start.run([command[0], command[1], command[2]]),
             };
-            terminal.asked("Which assets repo");
+            terminal.asked("Assets repo");
             terminal.press(CTRL_C);
             let ended = terminal.end().fails(130);
             assert!(ended.shows_cursor(), "{:?}", ended.raw);
             assert!(code.snapshot() == before, "something was made");
         }
         let quiet = Start::new(&code).run(["init", "--no-input", "sdk/core"]).end().fails(3);
-        assert!(!quiet.raw.contains("Which"), "{}", quiet.screen());
+        assert!(!quiet.raw.contains("Assets repo"), "{}", quiet.screen());
     }
 }

@@ -15,7 +15,7 @@ fn a_new_branch_starts_from_the_fallback_branch() {
             run.stderr,
             format!(
                 "pushed 3 files (1 new, 1 modified, 1 deleted) of `sdk/a/assets.json` to `auto/a`\n\
-                 `sdk/a/assets.json` now pins `{pin}`: commit it\n\
+                 `sdk/a/assets.json` has its new pin: commit it\n\
                  not checked for secrets: `ASSETS_SECRET_SCANNER` is `none`\n"
             )
         );

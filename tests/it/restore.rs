@@ -364,6 +364,22 @@ fn a_slice_that_does_not_exist_yet_is_an_empty_folder() {
 }
 
 #[test]
+fn many_slices_that_do_not_exist_yet_are_counted() {
+    let world = World::new();
+    let (repo, code, _, new) = two_pins(&world);
+    for number in 1..=11 {
+        code.branch_manifest(&format!("new/{number}"), &url(&repo), &new);
+    }
+    let run = code.assets(["restore", "--all", "new"]).ok();
+    assert_eq!(
+        run.stderr,
+        "11 packages are not in their assets repo yet: their folders are empty\n\
+         restored 11 of 11 packages (0 files)\n"
+    );
+    assert_eq!(run.stdout.lines().count(), 11);
+}
+
+#[test]
 fn what_is_not_there_is_named_and_nothing_changes() {
     with_every_git(|world| {
         let (repo, code, _, _) = two_pins(world);

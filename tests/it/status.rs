@@ -147,7 +147,7 @@ fn a_single_package_in_detail() {
         of("tip"),
         [
             "sdk/tip  no pin  <new>.....",
-            "  no pin in the manifest: shows the tip of `auto/tip` as it was when it was restored",
+            "  no pin in the manifest yet, a push writes it: shows the tip of `auto/tip` as restored",
             "1 package: 1 no pin; nothing pending",
         ]
     );

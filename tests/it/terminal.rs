@@ -68,18 +68,12 @@ impl Moved {
 }
 
 const QUESTION: &str = "\
-`sdk/a/assets.json` pins another commit now, and 2 pending changes of its recordings would be lost:
+`sdk/a/assets.json` pins another commit now, and 2 pending changes would be lost:
   recordings/sdk/a/a.json
   recordings/sdk/a/new.json
 ";
 
-const KEPT: &str = "\
-error: restoring `sdk/a/assets.json` would lose 2 pending changes
-  caused by: pending changes:
-               recordings/sdk/a/a.json
-               recordings/sdk/a/new.json
-hint: put them aside with `assets restore --stash sdk/a`; `assets stash pop sdk/a` brings them back
-hint: or send them: `assets push sdk/a`";
+const KEPT: &str = "error: stopped: nothing was changed";
 
 #[test]
 fn enter_puts_aside_and_restores() {
@@ -348,7 +342,7 @@ fn gate(server: &GitServer) -> Arc<RwLock<()>> {
 
 #[test]
 fn the_progress_line_leaves_nothing_behind() {
-    for columns in [40, 100] {
+    for columns in [45, 100] {
         let world = World::new();
         let (server, code) = served(&world, "one\n");
         let gate = gate(&server);
@@ -387,4 +381,22 @@ fn progress_off_a_terminal_is_plain_lines_and_quiet_is_quiet() {
     assert_eq!(quiet.stderr, "");
     assert_eq!(quiet.stdout, format!("{}/recordings\n", code.only_checkout().display()));
     code.assets(["-q", "restore", "sdk/none"]).fails(2).says("error: there is no `");
+}
+
+#[test]
+fn lines_end_where_words_end() {
+    let world = World::new();
+    let code = world.code_repo("code");
+    code.manifest("sdk/a", "{\"AssetRepo\": \"o/n\"}");
+    let ended = Start::new(&code).columns(60).run(["restore", "sdk/a"]).end().fails(2);
+    assert_eq!(
+        ended.screen(),
+        "\
+error: `sdk/a/assets.json:1:1`: `AssetsRepo` is missing or
+       empty
+  caused by: `sdk/a/assets.json:1:2`: `AssetRepo` means
+             nothing here; did you mean `AssetsRepo`?
+hint: name the assets repo: `\"AssetsRepo\": \"owner/name\"` in
+      `sdk/a/assets.json`"
+    );
 }

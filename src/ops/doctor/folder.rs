@@ -22,8 +22,10 @@ pub fn scratch(dir: &Path) -> Result<TempDir> {
 
 /// Recordings can be written.
 pub fn can_be_written(folder: &Path) -> Result<Finding> {
-    scratch(folder)
-        .map_err(|error| error.context(format!("the assets folder `{}` cannot be written", folder.display())))?;
+    scratch(folder).map_err(|error| Error {
+        hints: vec!["name another assets folder with `PROXY_ASSETS_FOLDER`".into()],
+        ..error.context(format!("the assets folder `{}` cannot be written", folder.display()))
+    })?;
     let exists = if folder.is_dir() { "" } else { ", which the first restore makes" };
     Finding::fine(format!("`{}`{exists}", folder.display()))
 }

@@ -45,7 +45,8 @@ pub fn author(context: &Context) -> Result<Finding> {
         _ => Ok(Finding::Warning {
             text: "nobody is named as the author of pushes".into(),
             hints: vec![
-                "`git config --global user.name <name>` and `git config --global user.email <address>`".into(),
+                "`git config --global user.name 'Your Name'` and `git config --global user.email you@example.com`"
+                    .into(),
                 "or set `GIT_COMMIT_OWNER` and `GIT_COMMIT_EMAIL`".into(),
             ],
         }),

@@ -336,7 +336,7 @@ impl<'a> Push<'a> {
             let mut nameless = Error::failed("nobody is named as the author of the push");
             nameless.causes = error.causes;
             nameless.hint("set `GIT_COMMIT_OWNER` and `GIT_COMMIT_EMAIL`").hint(
-                "or tell git: `git config --global user.name <name>` and `git config --global user.email <address>`",
+                "or tell git: `git config --global user.name 'Your Name'` and `git config --global user.email you@example.com`",
             )
         })
     }
