@@ -69,7 +69,11 @@ impl Apart {
             let to = self.objects.join(file.strip_prefix(self.folder.path()).unwrap_or(&file));
             let above = to.parent().unwrap_or(&to);
             std::fs::create_dir_all(above).at("create", above)?;
-            std::fs::rename(&file, &to).at("write", &to)?;
+            match std::fs::rename(&file, &to) {
+                // Git's files are read-only, which Windows does not replace; one of the same name says the same.
+                Err(_) if to.exists() => {}
+                renamed => renamed.at("write", &to)?,
+            }
         }
         Ok(())
     }
