@@ -43,7 +43,7 @@ fn full() {
     if Disk::mount(probe.path()).is_none() {
         return skipped("full disk", "only root may mount a small file system");
     }
-    sweep("full disk", &cases::all(), "FAULTS_DISK", 4, 2, |rig, case, _, random| {
+    sweep("full disk", &cases::all(), "FAULTS_DISK", 10, 2, |rig, case, _, random| {
         if rig.disk.is_none() {
             rig.disk = Disk::mount(&rig.live());
         }
