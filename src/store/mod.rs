@@ -13,7 +13,7 @@ pub mod known;
 pub mod lane;
 pub mod listing;
 pub mod lock;
-pub mod pack;
+mod pack;
 mod parts;
 pub mod paths;
 pub mod probe;
@@ -214,11 +214,10 @@ impl Store {
 
     /// Writes HEAD anew where a power cut left it empty: git would see no repository.
     pub fn mend_head(&self) -> Result<()> {
-        let file = self.dir.join("HEAD");
-        match std::fs::read(&file) {
-            Ok(head) if head != HEAD.as_bytes() => git_dir::write_atomically(&file, HEAD.as_bytes(), true),
-            _ => Ok(()),
+        if has_lost_head(&self.dir) {
+            git_dir::write_atomically(&self.dir.join("HEAD"), HEAD.as_bytes(), true)?;
         }
+        Ok(())
     }
 
     /// Makes the store fit for use. It is set aside when a pack of it is not whole: everything that git does here would
@@ -344,6 +343,15 @@ impl Store {
                 self.url
             ))
     }
+}
+
+/// Whether git could not work in a store as it is: its HEAD or a pack was left cut short. The next restore mends it.
+pub fn is_cut_short(dir: &Path) -> bool {
+    has_lost_head(dir) || pack::has_broken(&dir.join("objects"))
+}
+
+fn has_lost_head(dir: &Path) -> bool {
+    std::fs::read(dir.join("HEAD")).is_ok_and(|head| head != HEAD.as_bytes())
 }
 
 /// Where the stores are in a cache directory.

@@ -17,7 +17,7 @@ use super::Context;
 use crate::error::{AtPath, Error, Kind, Result};
 use crate::interrupt;
 use crate::store::lock::{self, Lock};
-use crate::store::{known, lane, lock_file, pack, stores_folder, use_file};
+use crate::store::{is_cut_short, known, lane, lock_file, stores_folder, use_file};
 use crate::units::count;
 pub use left_overs::LeftOver;
 use left_overs::measure;
@@ -249,8 +249,8 @@ fn store(context: &Context, world: &World, dir: &Path, gone: &BTreeSet<PathBuf>,
         n => format!("used by {} of {}", count(n, "manifest"), count(repos, "code repo")),
     };
     item.users = manifests;
-    if pack::has_broken(&dir.join("objects")) {
-        item.why.push_str("; kept whole: a pack of it is damaged, so the next `assets restore` downloads it again");
+    if is_cut_short(dir) {
+        item.why.push_str("; kept whole: it is damaged, and the next `assets restore` mends it");
         return Ok(item);
     }
     let repo = needs::place(context.git()?, dir, None);
