@@ -15,8 +15,9 @@ use crate::ops::plan::Refusal;
 use crate::ops::{Outcome, merge};
 use crate::store::Want;
 
-/// How often to fetch and build again when others push to the branch at the same time.
-const RACES: u32 = 20;
+/// How often to fetch and build again when others push to the branch at the same time: more often than a crowd is large,
+/// because in each round somebody wins.
+const RACES: u32 = 100;
 
 /// How one attempt to push ended.
 enum Attempt {
