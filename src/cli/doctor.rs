@@ -7,11 +7,9 @@ use serde_json::{Value, json};
 use super::{PathArgs, Report, error_json, manifests};
 use crate::error::{Error, Kind, Result};
 use crate::manifest::locate;
-use crate::names::one_line;
 use crate::ops::Context;
 use crate::ops::doctor::{Check, Finding, look_at_machine, look_at_packages};
 use crate::ui::Ui;
-use crate::ui::wrap::wrapped;
 use crate::units::count;
 
 #[derive(Args)]
@@ -103,26 +101,15 @@ fn show(ui: &Ui, check: &Check) {
         Ok(Finding::Warning { .. }) => ("warning", Style::new().yellow()),
         Err(_) => ("problem", Style::new().red().bold()),
     };
-    let indent = STATE + NAME;
-    let width = ui.columns().map_or(usize::MAX, |columns| columns.saturating_sub(indent).max(30));
-    let mut lines = wrapped(&one_line(&text(&check.result)), width).into_iter();
     let state = format!("{}{}", ui.paint_data(state, style), " ".repeat(STATE - state.len()));
+    let indent = " ".repeat(STATE + NAME);
     ui.progress.stop();
-    ui.data(&format!("{state}{:NAME$}{}", check.name, lines.next().unwrap_or_default()));
-    lines.for_each(|line| ui.data(&format!("{:indent$}{line}", "")));
+    ui.hanging_data(&format!("{state}{:NAME$}", check.name), &text(&check.result));
     if let Err(error) = &check.result {
-        for line in error.causes.iter().flat_map(|cause| cause.lines()) {
-            wrapped(&one_line(line), width).iter().for_each(|line| ui.data(&format!("{:indent$}{line}", "")));
-        }
+        error.causes.iter().flat_map(|cause| cause.lines()).for_each(|line| ui.hanging_data(&indent, line));
     }
-    let mark = "hint: ";
-    for hint in hints(&check.result) {
-        let mut start = ui.paint_data(mark, Style::new().cyan());
-        for line in wrapped(&one_line(hint), width.saturating_sub(mark.len())) {
-            ui.data(&format!("{:indent$}{start}{line}", ""));
-            start = " ".repeat(mark.len());
-        }
-    }
+    let mark = ui.paint_data("hint: ", Style::new().cyan());
+    hints(&check.result).iter().for_each(|hint| ui.hanging_data(&format!("{indent}{mark}"), hint));
 }
 
 fn text(result: &Result<Finding>) -> String {

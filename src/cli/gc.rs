@@ -9,7 +9,6 @@ use crate::names::one_line;
 use crate::ops::Context;
 use crate::ops::gc::{Fate, Item, What, gc};
 use crate::ui::Ui;
-use crate::ui::wrap::wrapped;
 use crate::units::size;
 
 #[derive(Args)]
@@ -79,12 +78,7 @@ fn show(ui: &Ui, item: &Item, yes: bool) {
     if yes && item.fate != Fate::Stays && !item.done {
         why.push_str("; left alone, because that changed meanwhile");
     }
-    let mut start = format!("{bytes:>9}  {frees:>9}  ");
-    let width = ui.columns().map_or(usize::MAX, |columns| columns.saturating_sub(start.len()).max(30));
-    for line in wrapped(&one_line(&format!("{} {}: {why}", word(item.what), item.name)), width) {
-        ui.data(&format!("{start}{line}"));
-        start = " ".repeat(start.len());
-    }
+    ui.hanging_data(&format!("{bytes:>9}  {frees:>9}  "), &format!("{} {}: {why}", word(item.what), item.name));
     if ui.verbose() {
         for user in &item.users {
             ui.data(&one_line(&format!("{:>22}  {user}", "")));

@@ -10,6 +10,7 @@ use crate::names::one_line;
 use crate::ops::plan::Refusal;
 use crate::ops::{Context, discover};
 use crate::ui::Ui;
+use crate::units::count;
 
 /// Loads each manifest once; those that are bad are reported and left out.
 pub fn load(context: &Context, ui: &Ui, paths: &PathArgs, report: &mut Report) -> Vec<Manifest> {
@@ -128,7 +129,7 @@ pub fn refused(refusal: Refusal, manifest: &Manifest) -> Error {
         .hint(format!("confirm with `assets reset -y{path}`")),
         Refusal::Conflict { files } => Error::needs_person(format!(
             "{} of `{}` {} changed here and, differently, in `{}`",
-            if files.len() == 1 { "1 file".to_string() } else { format!("{} files", files.len()) },
+            count(files.len(), "file"),
             manifest.path,
             if files.len() == 1 { "was" } else { "were" },
             manifest.repo_name()
@@ -148,7 +149,7 @@ pub fn refused(refusal: Refusal, manifest: &Manifest) -> Error {
             Kind::Secret,
             format!(
                 "{} in the recordings of `{}`: nothing was sent",
-                if found.len() == 1 { "1 possible secret".into() } else { format!("{} possible secrets", found.len()) },
+                count(found.len(), "possible secret"),
                 manifest.path
             ),
         )
@@ -168,8 +169,8 @@ pub fn bring_back(manifest: &Manifest, others: usize) -> String {
 }
 
 /// `1 pending change`, `2 pending changes`.
-pub fn changes(count: usize) -> String {
-    if count == 1 { "1 pending change".into() } else { format!("{count} pending changes") }
+pub fn changes(number: usize) -> String {
+    count(number, "pending change")
 }
 
 /// A title and some lines below it; not more than fit a screen.

@@ -13,6 +13,7 @@ use crate::ops::push::secrets::{Checked, Secrets};
 use crate::ops::push::{Pushed, Request, push};
 use crate::ops::{Context, Outcome};
 use crate::ui::Ui;
+use crate::units::count;
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -148,10 +149,7 @@ fn show(ui: &Ui, manifest: &str, pushed: &Pushed, dry_run: bool) {
     let files = if pushed.files.is_empty() { "what an interrupted push had sent".to_string() } else { files };
     ui.status(&format!("pushed {files} of `{manifest}` to `{to}`"));
     if pushed.others > 0 {
-        ui.status(&format!(
-            "{} that others had pushed in between are here now too",
-            crate::ops::stash::count(pushed.others)
-        ));
+        ui.status(&format!("{} that others had pushed in between are here now too", count(pushed.others, "file")));
     }
     ui.status(&format!("`{manifest}` has its new pin: commit it"));
     ui.data(&pushed.pin);
@@ -163,5 +161,5 @@ fn summary(pushed: &Pushed) -> String {
     let counts = ChangeKind::ALL.map(|kind| (of(kind), kind.word()));
     let parts: Vec<String> =
         counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
-    format!("{} ({})", crate::ops::stash::count(pushed.files.len()), parts.join(", "))
+    format!("{} ({})", count(pushed.files.len(), "file"), parts.join(", "))
 }

@@ -15,6 +15,7 @@ use crate::ops::restore::{Policy, Restored, restore};
 use crate::ops::status::status;
 use crate::ops::{Context, Outcome};
 use crate::ui::{Ui, prompt};
+use crate::units::count;
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -97,7 +98,7 @@ fn say_deleted(context: &Context, ui: &Ui, bare: &[Manifest]) {
     ui.progress.stop();
     let deleted: Vec<_> = bare.iter().zip(&statuses).filter(|(_, status)| !status.pending.is_empty()).collect();
     for (manifest, status) in deleted.iter().take(Summary::NAMED) {
-        let files = crate::ops::stash::count(status.pending.len());
+        let files = count(status.pending.len(), "file");
         let back = manifests::bring_back(manifest, 0);
         ui.status(&format!("all recordings of `{}` are deleted ({files}, pending): {back}", manifest.path));
     }
@@ -147,7 +148,7 @@ impl Summary {
             ui.status(&format!("{} packages are not in their assets repo yet: their folders are empty", self.empty));
         }
         if self.all > 1 && (!failed.is_empty() || !told.changed) {
-            let files = crate::ops::stash::count(self.files);
+            let files = count(self.files, "file");
             let failures = if failed.is_empty() { String::new() } else { format!("; {} failed", failed.len()) };
             ui.status(&format!("{done} {} of {} packages ({files}){failures}", self.changed, self.all));
             if !failed.is_empty() {

@@ -9,8 +9,9 @@ use crate::manifest::Manifest;
 use crate::names::one_line;
 use crate::ops::Context;
 use crate::ops::enter::enter;
-use crate::ops::stash::{Entry, Popped, count, list, pop};
+use crate::ops::stash::{Entry, Popped, list, pop};
 use crate::ui::Ui;
+use crate::units::count;
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -133,7 +134,7 @@ fn bring_back(context: &Context, ui: &Ui, manifest: &Manifest, ours: bool, repor
         Popped::Nothing => Err(Error::failed(format!("nothing was put aside for `{}`", manifest.path))),
         Popped::Conflict(files) => Err(Error::needs_person(format!(
             "{} of the newest stash entry of `{}` changed since it was made",
-            count(files.len()),
+            count(files.len(), "file"),
             manifest.path
         ))
         .cause(manifests::list("nothing was changed; these are in the way:", &files))
@@ -142,7 +143,7 @@ fn bring_back(context: &Context, ui: &Ui, manifest: &Manifest, ours: bool, repor
             if ui.json() {
                 report.results.push(json!({"manifest": manifest.path, "state": "restored", "files": entry.files}));
             } else {
-                ui.status(&format!("brought back {} of `{}`", count(entry.files.len()), manifest.path));
+                ui.status(&format!("brought back {} of `{}`", count(entry.files.len(), "file"), manifest.path));
                 for change in &entry.files {
                     ui.data(&one_line(&change.path));
                 }
@@ -154,7 +155,7 @@ fn bring_back(context: &Context, ui: &Ui, manifest: &Manifest, ours: bool, repor
 
 /// `1  2026-11-21 09:30 UTC  put aside by restore: 3 files`.
 fn describe(entry: &Entry) -> String {
-    format!("{}  {}  {}: {}", entry.number, date(entry.time), entry.reason, count(entry.files.len()))
+    format!("{}  {}  {}: {}", entry.number, date(entry.time), entry.reason, count(entry.files.len(), "file"))
 }
 
 /// A time in seconds since 1970 as a date in UTC (days to civil date after Howard Hinnant's algorithm).

@@ -12,6 +12,7 @@ use crate::names::{Oid, one_line};
 use crate::ops::Context;
 use crate::ops::status::{Place, Status, status};
 use crate::ui::Ui;
+use crate::units::count;
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -213,7 +214,7 @@ fn summary(rows: &[(&Manifest, &Status)]) -> String {
         }
     }
     let states: Vec<String> = states.iter().map(|(word, count)| format!("{count} {word}")).collect();
-    let packages = if rows.len() == 1 { "1 package".to_string() } else { format!("{} packages", rows.len()) };
+    let packages = count(rows.len(), "package");
     let pending: usize = rows.iter().map(|(_, status)| status.pending.len()).sum();
     let pending = if pending == 0 { "nothing pending".to_string() } else { manifests::changes(pending) };
     format!("{packages}: {}; {pending}", states.join(", "))

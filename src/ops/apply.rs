@@ -15,6 +15,7 @@ use crate::store::composite::{Slices, slices_inside};
 use crate::store::git_dir::remove_if_there;
 use crate::store::journal::{self, Journal};
 use crate::store::listing::{self, Entry, Listing};
+use crate::units::count;
 
 /// Where a checkout is to go.
 pub struct Transition {
@@ -146,7 +147,7 @@ pub fn recover(checkout: &Checkout) -> Result<()> {
         let entry = stash::create(checkout, &RepoPath::default(), &edits, "changed after an interrupted command")?;
         repo.git.report().note(&format!(
             "{} changed since then and put aside; `assets stash list` shows it ({})",
-            stash::count(edits.len()),
+            count(edits.len(), "file"),
             entry.short()
         ));
     }

@@ -68,7 +68,11 @@ fn mend_head(checkout: &Checkout, objects: &mut Objects) -> Result<()> {
 
 /// As [`enter`], without looking whether the objects are there: one process less, for those who find out anyway.
 pub fn enter_quickly(checkout: &Checkout) -> Result<()> {
-    if mend_files(checkout)? { mend_work_tree(checkout) } else { Ok(()) }
+    if !mend_files(checkout)? {
+        return Ok(());
+    }
+    checkout.store.mend_head()?;
+    mend_work_tree(checkout)
 }
 
 /// Whether the git directory is ours and has a HEAD, mended if need be.
@@ -85,7 +89,6 @@ fn mend_files(checkout: &Checkout) -> Result<bool> {
     }
     checkout.adopt()?;
     checkout.borrow_from_store()?;
-    checkout.store.mend_head()?;
     Ok(true)
 }
 

@@ -15,6 +15,7 @@ use crate::store::apart::Apart;
 use crate::store::checkout::Checkout;
 use crate::store::git_dir::{path_of_ref_name, ref_name_of, refs_below, write_ref};
 use crate::store::{Want, listing};
+use crate::units::count;
 
 /// Refs below this are stash entries: `<slice>/%<number>`, the highest number is the newest.
 const STASH: &str = "refs/assets/stash/";
@@ -161,7 +162,8 @@ pub fn pop(checkout: &Checkout, slice: &RepoPath, prefer_stashed: bool) -> Resul
     } else if !edited.is_empty() {
         let reason = format!("replaced by stash pop\n\nreplaced by {}", entry.commit);
         create(checkout, &entry.slice, &edited, &reason)?;
-        let what = format!("put aside {} that had changed since; `assets stash list` shows it", count(edited.len()));
+        let what =
+            format!("put aside {} that had changed since; `assets stash list` shows it", count(edited.len(), "file"));
         checkout.repo.git.report().note(&what);
     }
     if !conflicts.is_empty() {
@@ -178,11 +180,6 @@ pub fn pop(checkout: &Checkout, slice: &RepoPath, prefer_stashed: bool) -> Resul
 pub fn contents(checkout: &Checkout, commit: &Oid) -> Result<HashMap<String, Oid>> {
     let changes = changes(checkout, commit)?;
     Ok(changes.into_iter().filter_map(|change| Some((change.path, change.new?.oid))).collect())
-}
-
-/// `1 file`, `2 files`.
-pub fn count(files: usize) -> String {
-    if files == 1 { "1 file".into() } else { format!("{files} files") }
 }
 
 /// Pending changes at the paths of an entry that would be overwritten and are in no entry: not just what this one holds

@@ -15,6 +15,7 @@ use crate::names::{Oid, RefName, RepoPath};
 use crate::store::checkout::Checkout;
 use crate::store::composite::Slices;
 use crate::store::journal::{self, Journal};
+use crate::units::count;
 
 /// What is known about one manifest's slice.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,10 +70,12 @@ impl Status {
 
     /// Whether it is where its manifest wants it, with nothing pending and nothing half done.
     pub fn is_clean(&self) -> bool {
-        matches!(self.place, Place::AtPin | Place::NoPin)
-            && self.pending.is_empty()
-            && self.unpushed.is_none()
-            && self.interrupted.is_none()
+        matches!(self.place, Place::AtPin | Place::NoPin) && self.is_settled()
+    }
+
+    /// Whether nothing is pending and nothing half done, wherever it is.
+    pub fn is_settled(&self) -> bool {
+        self.pending.is_empty() && self.unpushed.is_none() && self.interrupted.is_none()
     }
 }
 
@@ -94,7 +97,7 @@ pub fn status(context: &Context, manifests: &[Manifest]) -> Result<Vec<Status>> 
     }
     context.vouch_for_git()?;
     if !looks.is_empty() {
-        context.git()?.report().phase(&format!("looking at {}", checkouts(looks.len())));
+        context.git()?.report().phase(&format!("looking at {}", count(looks.len(), "checkout")));
     }
     let next = AtomicUsize::new(0);
     let work = || {
@@ -114,10 +117,6 @@ pub fn status(context: &Context, manifests: &[Manifest]) -> Result<Vec<Status>> 
     });
     interrupt::check()?;
     Ok(statuses)
-}
-
-fn checkouts(count: usize) -> String {
-    if count == 1 { "1 checkout".into() } else { format!("{count} checkouts") }
 }
 
 /// The manifests of one checkout.

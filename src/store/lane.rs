@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::git_dir::{self, refs_below, write_atomically, write_ref};
 use super::parts::Part;
-use super::{CONFIG, Store};
+use super::{CONFIG, HEAD, Store};
 use crate::error::{AtPath, Error, Result};
 use crate::git::failure::Failure;
 use crate::git::{FetchRequest, Repo};
@@ -30,7 +30,7 @@ impl Store {
         let lanes = lanes_folder(&self.dir);
         std::fs::create_dir_all(&lanes).at("create", &lanes)?;
         let folder = tempfile::Builder::new().prefix(".lane-").tempdir_in(&lanes).at("write into", &lanes)?;
-        git_dir::create(folder.path(), CONFIG, "ref: refs/heads/none\n")?;
+        git_dir::create(folder.path(), CONFIG, HEAD)?;
         let shallow = self.shallow();
         if !shallow.is_empty() {
             write_atomically(&folder.path().join("shallow"), shallow.as_bytes(), false)?;

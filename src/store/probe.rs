@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::{CONFIG, Store, git_dir, pack};
+use super::{CONFIG, HEAD, Store, git_dir, pack};
 use crate::error::{AtPath, Result};
 use crate::git::failure::Failure;
 use crate::git::{Git, Place, Repo, parse};
@@ -27,7 +27,7 @@ impl Nowhere {
     pub fn make(git: &Git) -> Result<Nowhere> {
         let folder = std::env::temp_dir();
         let folder = tempfile::Builder::new().prefix("assets-").tempdir_in(&folder).at("write into", &folder)?;
-        git_dir::create(folder.path(), CONFIG, "ref: refs/heads/none\n")?;
+        git_dir::create(folder.path(), CONFIG, HEAD)?;
         let git_dir = folder.path().to_path_buf();
         let place = Place { git_dir, work_tree: None, also_objects: Vec::new(), write_objects: None };
         Ok(Nowhere { repo: Repo { git: git.clone(), place }, _folder: folder })

@@ -9,19 +9,16 @@ use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 
-use console::{Style, Term, measure_text_width};
+use console::{Style, Term};
 
 use crate::error::Error;
-use crate::names::{is_invisible, printable};
+use crate::names::{is_invisible, one_line, printable};
 use crate::process;
 use progress::{Mode, Progress};
-use wrap::wrapped;
+use wrap::hanging;
 
 /// A command line for a shell, and what is added to its environment.
 type Pager = (String, Vec<(OsString, OsString)>);
-
-/// In a terminal that leaves less than this, lines are as long as they are.
-const LEAST_WIDTH: usize = 30;
 
 /// How to talk to the user.
 #[derive(Clone, Copy, Debug, Default)]
@@ -121,6 +118,11 @@ impl Ui {
         }
     }
 
+    /// A part of the result behind `start`, wrapped to the terminal with its other lines below its beginning.
+    pub fn hanging_data(&self, start: &str, text: &str) {
+        hanging(start, &one_line(text), self.columns()).iter().for_each(|line| self.data(line));
+    }
+
     /// A longer part of the result, as it is: through the pager when people look at it.
     pub fn long_data(&self, text: &str, pager: impl FnOnce() -> Option<Pager>) {
         let pager = if std::io::stdout().is_terminal() { pager() } else { None };
@@ -182,12 +184,8 @@ impl Ui {
         for line in text.split('\n') {
             let body = line.trim_start_matches(' ');
             let start = format!("{mark}{}", &line[..line.len() - body.len()]);
-            let indent = measure_text_width(&start);
-            let width = self.width.map_or(usize::MAX, |width| width.saturating_sub(indent).max(LEAST_WIDTH));
-            let mut lines = wrapped(body, width).into_iter();
-            let _ = writeln!(std::io::stderr(), "{start}{}", lines.next().unwrap_or_default());
-            for line in lines {
-                let _ = writeln!(std::io::stderr(), "{:indent$}{line}", "");
+            for line in hanging(&start, body, self.width) {
+                let _ = writeln!(std::io::stderr(), "{line}");
             }
             mark = "";
         }

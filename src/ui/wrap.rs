@@ -2,8 +2,20 @@
 
 use console::measure_text_width;
 
+/// Where less than this is left beside an indent, lines are as long as they are.
+const LEAST_WIDTH: usize = 30;
+
+/// A text behind `start`, wrapped to so many columns (none: as wide as it is), its other lines below its beginning.
+pub fn hanging(start: &str, text: &str, columns: Option<usize>) -> Vec<String> {
+    let indent = measure_text_width(start);
+    let width = columns.map_or(usize::MAX, |columns| columns.saturating_sub(indent).max(LEAST_WIDTH));
+    let blanks = " ".repeat(indent);
+    let starts = std::iter::once(start).chain(std::iter::repeat(blanks.as_str()));
+    starts.zip(wrapped(text, width)).map(|(start, line)| format!("{start}{line}")).collect()
+}
+
 /// Breaks a text into lines at blanks, but never in a command: between two backticks there is no break.
-pub fn wrapped(text: &str, width: usize) -> Vec<String> {
+fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     let mut in_command = false;
     let mut word = String::new();
@@ -34,7 +46,7 @@ pub fn wrapped(text: &str, width: usize) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::wrapped;
+    use super::{hanging, wrapped};
 
     #[test]
     fn lines_break_at_blanks_but_not_in_commands() {
@@ -44,5 +56,16 @@ mod tests {
         assert_eq!(wrapped("run `git config x` now", 10), ["run", "`git config x`", "now"]);
         assert_eq!(wrapped("(`a b`, c)", 8), ["(`a b`,", "c)"]);
         assert_eq!(wrapped("", 8), [""]);
+    }
+
+    #[test]
+    fn lines_hang_below_their_beginning() {
+        let text = "a line of more than thirty columns";
+        assert_eq!(hanging("hint: ", text, None), [format!("hint: {text}")]);
+        assert_eq!(hanging("hint: ", text, Some(36)), ["hint: a line of more than thirty", "      columns"]);
+        // A colour takes no room.
+        assert_eq!(hanging("\u{1b}[36mhint:\u{1b}[0m ", text, Some(36))[1], "      columns");
+        assert_eq!(hanging("hint: ", text, Some(10)), hanging("hint: ", text, Some(36)));
+        assert_eq!(hanging("- ", "", Some(80)), ["- "]);
     }
 }

@@ -13,6 +13,7 @@ use crate::store::checkout::{Checkout, is_of_shown_slices};
 use crate::store::git_dir::{refs_below, remove_if_there};
 use crate::store::lock::Lock;
 use crate::store::{journal, use_file};
+use crate::units::count;
 
 /// Why a checkout must stay although no manifest asks for it; `None` if nothing in it could be lost.
 pub fn why_it_stays(context: &Context, seen: &Seen) -> Result<Option<String>> {
@@ -47,7 +48,7 @@ fn why_slice_stays(context: &Context, seen: &Seen, slice: &RepoPath) -> Result<O
     }
     Ok(match pending(&checkout, slice) {
         Ok(changes) if changes.is_empty() => None,
-        Ok(changes) => Some(format!("`{slice}` has {} pending", stash::count(changes.len()))),
+        Ok(changes) => Some(format!("`{slice}` has {} pending", count(changes.len(), "file"))),
         Err(error) => Some(format!("git cannot read it: {}", error.message)),
     })
 }

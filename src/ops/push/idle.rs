@@ -19,7 +19,7 @@ pub fn idle(context: &Context, manifests: &[Manifest]) -> Vec<Option<Pushed>> {
 
 fn nothing(context: &Context, manifest: &Manifest, status: &Status) -> Option<Pushed> {
     let is_whole = matches!(status.place, Place::AtPin | Place::NoPin | Place::OtherPin);
-    if !is_whole || !status.pending.is_empty() || status.unpushed.is_some() || status.interrupted.is_some() {
+    if !is_whole || !status.is_settled() {
         return None;
     }
     let folder = context.assets_folder(manifest).ok()?;

@@ -15,6 +15,7 @@ use crate::ops::plan::Refusal;
 use crate::ops::{Context, Outcome, join};
 use crate::report::Reporter;
 use crate::settings::Environment;
+use crate::units::count;
 
 /// Whether what was pushed had been looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -103,7 +104,7 @@ impl Secrets {
 
     fn scan(&mut self, batch: Batch, report: &Reporter) -> Result<()> {
         let Some(Ok(Some(scanner))) = &self.scanner else { return Ok(()) };
-        report.phase(&format!("looking for secrets in {}", crate::ops::stash::count(batch.files.len())));
+        report.phase(&format!("looking for secrets in {}", count(batch.files.len(), "file")));
         let findings = scanner.scan(batch.folder.path(), report);
         report.phase("");
         let mut seen: HashMap<_, _> = batch.files.into_iter().map(|file| (file, Vec::new())).collect();
