@@ -1,8 +1,12 @@
 //! Ctrl-C and termination: the handler only raises a flag; whoever waits looks at it, ends its children and returns.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
+
+/// How often a waiting call looks for Ctrl-C and its time limit.
+pub const TICK: Duration = Duration::from_millis(50);
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 /// Whether somebody else answers signals.
@@ -44,4 +48,17 @@ pub fn raised() -> bool {
 /// An error when the user wants to stop.
 pub fn check() -> Result<()> {
     if raised() { Err(Error::interrupted()) } else { Ok(()) }
+}
+
+/// Sleeps unless the user wants to stop.
+pub fn sleep(time: Duration) -> Result<()> {
+    let until = Instant::now() + time;
+    loop {
+        check()?;
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(());
+        }
+        std::thread::sleep(left.min(TICK));
+    }
 }

@@ -1,5 +1,5 @@
 //! Processes: waiting for one with an eye on Ctrl-C and the clock, and running a program that is not git.
-#![allow(clippy::disallowed_methods, reason = "src/git/exec.rs starts git, and this place everything else")]
+#![allow(clippy::disallowed_methods, reason = "src/git/program.rs starts git, and this place everything else")]
 
 use std::ffi::OsString;
 use std::io::{Read, Write};
@@ -10,10 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
-use crate::interrupt;
+use crate::interrupt::{self, TICK};
 
-/// How often a waiting call looks for Ctrl-C and its time limit.
-pub const TICK: Duration = Duration::from_millis(50);
 /// What a process gets to clean up after a SIGTERM: git removes its lock files.
 const GRACE: Duration = Duration::from_secs(2);
 

@@ -1,12 +1,15 @@
 //! The system's git: one method per git command, named after it, with values in and out.
 
-pub mod exec;
+mod call;
+mod environment;
 pub mod failure;
 pub mod objects;
 mod output;
 mod pack;
 pub mod parse;
 mod probe;
+mod program;
+mod session;
 pub mod stderr;
 pub mod version;
 
@@ -14,10 +17,12 @@ use std::path::Path;
 
 use crate::error::Result;
 use crate::names::{Oid, RemoteUrl, RepoPath};
-use exec::REMOTE;
-pub use exec::{Git, Place};
+use call::Call;
+pub use call::Place;
+use environment::REMOTE;
 pub use output::Output;
 use parse::{Blob, Change, PushAnswer, TreeChange};
+pub use program::Git;
 
 /// Who a commit is by; what is `None` comes from git's own configuration.
 #[derive(Clone, Debug, Default)]
@@ -68,7 +73,7 @@ pub struct Repo {
 }
 
 impl Repo {
-    fn call<const N: usize>(&self, args: [&str; N]) -> exec::Call<'_> {
+    fn call<const N: usize>(&self, args: [&str; N]) -> Call<'_> {
         self.git.call(&self.place, args)
     }
 
@@ -177,7 +182,7 @@ impl Repo {
         Ok((parse::status(&bytes, &[below]).map_err(not_utf8)?, parse::is_staged(&bytes)))
     }
 
-    fn status_call(&self) -> exec::Call<'_> {
+    fn status_call(&self) -> Call<'_> {
         let args = ["--porcelain=v2", "-z", "--untracked-files=all", "--no-renames", "--ignore-submodules=none"];
         self.call(["status"]).args(args).env("GIT_OPTIONAL_LOCKS", "0")
     }

@@ -2,7 +2,9 @@
 
 use std::io::{BufRead, Read};
 
-use super::exec::{Git, Place, Session};
+use super::call::Place;
+use super::program::Git;
+use super::session::Session;
 use crate::error::{Error, Result};
 use crate::names::Oid;
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::exec::REMOTE;
+use super::environment::REMOTE;
 use super::{Identity, Output, Repo};
 use crate::error::Result;
 use crate::names::RemoteUrl;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-use super::exec::Git;
+use super::program::Git;
 use crate::error::{Error, Result};
 use crate::store::git_dir::write_atomically;
 

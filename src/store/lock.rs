@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::error::{AtPath, Error, Kind, Result};
-use crate::git::exec::sleep;
+use crate::interrupt::sleep;
 use crate::names::printable;
 use crate::report::Reporter;
 

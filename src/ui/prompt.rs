@@ -8,10 +8,8 @@ use dialoguer::{Confirm, Input, Select, theme::ColorfulTheme};
 
 use super::Ui;
 use crate::error::{Error, Result};
-use crate::interrupt;
+use crate::interrupt::{self, TICK};
 
-/// How often a waiting question looks for a signal.
-const TICK: Duration = Duration::from_millis(50);
 /// What a question that was just begun gets to finish drawing, because that hides the cursor.
 const DRAWING: Duration = Duration::from_millis(200);
 
