@@ -128,7 +128,7 @@ impl Rig {
 
     /// `assets`, yet to be started. The time of a commit is the time, so that a commit that is made again is another.
     pub fn command<S: AsRef<std::ffi::OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
-        let mut command = self.code.command(&[("ASSETS_NO_PROGRESS", "1")], args);
+        let mut command = self.code.command(&[], args);
         command.env("ASSETS_CACHE_DIR", self.cache());
         command.env_remove("GIT_AUTHOR_DATE").env_remove("GIT_COMMITTER_DATE");
         command

@@ -73,7 +73,7 @@ impl Place<'_> {
     pub fn manifest_refused(&self, text: &str, code: i32, stderr: &str) {
         let text = text.replace("$REPO", &self.repo.path.to_string_lossy());
         self.code.manifest("sdk/a", &text);
-        self.refuses(["restore", "sdk/a", "--no-progress"], code, stderr);
+        self.refuses(["restore", "sdk/a"], code, stderr);
     }
 }
 
@@ -117,7 +117,7 @@ hint: the branches there: `git ls-remote --heads $REPO`",
         // A commit that is gone: the two sides of the connection each say so, in either order.
         place.code.branch_manifest("sdk/a", &place.repo.path.to_string_lossy(), GONE);
         let before = place.state();
-        let run = place.code.assets(["restore", "sdk/a", "--no-progress"]).fails(1);
+        let run = place.code.assets(["restore", "sdk/a"]).fails(1);
         assert!(place.state() == before, "something was changed");
         let lines: Vec<&str> = run.stderr.lines().filter(|line| !line.contains("not our ref")).collect();
         assert!(run.stderr.contains(&format!("not our ref {GONE}")), "{}", run.stderr);
@@ -207,7 +207,7 @@ fn no_network() {
         let url = format!("http://127.0.0.1:{port}/o/n.git");
         place.code.branch_manifest("sdk/a", &url, &place.sha);
         let before = place.state();
-        let run = place.code.assets(["restore", "sdk/a", "--no-progress"]).fails(5);
+        let run = place.code.assets(["restore", "sdk/a"]).fails(5);
         assert!(place.state() == before, "something was changed");
         // Git says how many milliseconds it took.
         let (words, rest) = run.stderr.split_once("Failed to connect").expect("git's own words");

@@ -99,7 +99,7 @@ fn folders_of_the_environment() {
 fn one_json_document() {
     with_every_git(|world| {
         let (code, pin) = scene(world);
-        let first = code.assets(["restore", "--json", "--no-progress", "sdk/a"]).ok();
+        let first = code.assets(["restore", "--json", "sdk/a"]).ok();
         let root = format!("{}/recordings", code.only_checkout().display());
         let result = |state: &str, before: Option<&str>| {
             json!({

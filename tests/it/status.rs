@@ -331,13 +331,13 @@ fn beside_a_push_that_holds_the_lock() {
     let stage = crate::pushing::Stage::served(&world);
     stage.record(&[("one.json", "mine\n")]);
     stage.server().set_fault(Fault::Hang);
-    let mut push = stage.code.command(&[], ["--no-progress", "push", "sdk/a"]).spawn().unwrap();
+    let mut push = stage.code.command(&[], ["push", "sdk/a"]).spawn().unwrap();
     crate::support::pty::wait_until(|| stage.server().requests().iter().any(|request| request.is_push()));
     let item = stage.code.assets(["status", "--json", "sdk/a"]).ok().json()["results"][0].clone();
     let run = stage.code.assets(["status", "sdk/a"]).ok();
     rustix::process::kill_process(rustix::process::Pid::from_child(&push), rustix::process::Signal::TERM).unwrap();
     push.wait().unwrap();
-    let holder = format!("assets --no-progress push sdk/a (process {})", push.id());
+    let holder = format!("assets push sdk/a (process {})", push.id());
     assert_eq!((&item["in_use_by"], &item["unpushed"]), (&holder.clone().into(), &"refs/heads/auto/a".into()));
     assert!(
         run.stdout.contains(&format!("  in use  {}  1M\n  `{holder}` is at work here\n", &stage.base[..10])),

@@ -88,8 +88,7 @@ fn shown((name, command, make, exit_code): &Case) -> String {
     let world = World::new();
     let run = make(&world);
     assert_eq!(run.code, Some(*exit_code), "{name}: {run:#?}");
-    let text: String = run.stderr.lines().filter(|line| !is_progress(line)).map(|line| format!("{line}\n")).collect();
-    let mut text = text.replace(&*world.root().to_string_lossy(), "/home/me");
+    let mut text = run.stderr.replace(&*world.root().to_string_lossy(), "/home/me");
     // The name of the checkout is made of the path too.
     let root = world.root().to_string_lossy().trim_matches('/').to_string();
     text = text.replace(&root.replace("/.", ".").replace('/', "."), "home.me");
@@ -102,12 +101,6 @@ fn shown((name, command, make, exit_code): &Case) -> String {
     text = without_numbers(&text, "stores/127.0.0.1-", "stores/git.example.com");
     text = without_numbers(&text, "(process ", "(process 4711");
     format!("$ assets {}\n{text}", command.join(" "))
-}
-
-/// A line that says how long something takes already: `fetching from `o/n` (0 s)`.
-fn is_progress(line: &str) -> bool {
-    let seconds = line.strip_suffix(" s)").and_then(|line| line.rsplit_once(" (")).map_or("", |(_, seconds)| seconds);
-    !seconds.is_empty() && seconds.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// Replaces a text and the number that follows it.

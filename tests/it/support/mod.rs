@@ -260,10 +260,11 @@ impl CodeRepo {
         finish(self.command(env, args).spawn().expect("assets starts"))
     }
 
-    /// `assets` as a command that is yet to be started, with its outputs piped.
+    /// `assets` as a command that is yet to be started, with its outputs piped. What it says does not depend on how long
+    /// it takes: lines of progress are for terminals, and the tests in them.
     pub fn command<S: AsRef<OsStr>>(&self, env: &[(&str, &str)], args: impl IntoIterator<Item = S>) -> Command {
         let mut command = command(&self.path, &self.env, ASSETS, args);
-        command.envs(env.iter().copied());
+        command.env("ASSETS_NO_PROGRESS", "1").envs(env.iter().copied());
         command
     }
 
