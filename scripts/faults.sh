@@ -3,7 +3,7 @@
 # prints what became of it. Exits with 1 when a recording was lost, something else changed, or it did not heal.
 #
 #   scripts/faults.sh                    below ten minutes on two cores
-#   scripts/faults.sh --full             two to three hours
+#   scripts/faults.sh --full             about one and three quarter hours
 #   scripts/faults.sh --only kill,cut    some classes: kill, cut, disk, planted, races
 #   scripts/faults.sh --seed 7           the same points again
 set -eu
