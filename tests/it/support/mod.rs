@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Instant;
 
 use tempfile::TempDir;
 
@@ -350,6 +351,13 @@ pub fn run<S: AsRef<OsStr>>(
     args: impl IntoIterator<Item = S>,
 ) -> Run {
     finish(command(dir, env, program, args).spawn().expect("the program starts"))
+}
+
+/// Checks a line of progress of a program that was started not before `since`: `<what> (3 s)`, and no more than that.
+#[track_caller]
+pub fn says_progress(line: &str, what: &str, since: Instant) {
+    let seconds = line.strip_prefix(what).and_then(|rest| rest.strip_prefix(" (")?.strip_suffix(" s)")?.parse().ok());
+    assert!(seconds.is_some_and(|seconds: u64| seconds <= since.elapsed().as_secs()), "{line}");
 }
 
 /// Waits for a program.
