@@ -80,7 +80,8 @@ impl<'a> Call<'a> {
         self
     }
 
-    /// Lets the call talk to `url`, as the remote [`REMOTE`](super::environment::REMOTE). Without this no call can: a lazy fetch fails at once.
+    /// Lets the call talk to `url`, as the remote [`REMOTE`](super::environment::REMOTE). Without this no call can: a lazy
+    /// fetch fails at once.
     pub fn remote(mut self, url: &'a RemoteUrl) -> Self {
         self.remote = Some(url);
         self

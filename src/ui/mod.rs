@@ -152,8 +152,12 @@ impl Ui {
     /// What can be done next.
     pub fn hint(&self, text: &str) {
         if !self.manners.quiet {
-            self.lines(&format!("{} ", self.paint("hint:", Style::new().cyan())), text);
+            self.hint_line(text);
         }
+    }
+
+    fn hint_line(&self, text: &str) {
+        self.lines(&format!("{} ", self.paint("hint:", Style::new().cyan())), text);
     }
 
     /// A failure: what, why, and what to do.
@@ -167,7 +171,7 @@ impl Ui {
             }
         }
         for hint in &error.hints {
-            self.lines(&format!("{} ", self.paint("hint:", Style::new().cyan())), hint);
+            self.hint_line(hint);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use console::measure_text_width;
 
-/// Where less than this is left beside an indent, lines are as long as they are.
+/// The narrowest that a text is wrapped to, however little its indent leaves.
 const LEAST_WIDTH: usize = 30;
 
 /// A text behind `start`, wrapped to so many columns (none: as wide as it is), its other lines below its beginning.
