@@ -83,7 +83,7 @@ pub fn run(context: &Context, ui: &Ui, args: &StashArgs) -> Result<Report> {
 
 fn show_list(context: &Context, ui: &Ui, manifest: &Manifest, report: &mut Report) -> Result<()> {
     let checkout = context.checkout(manifest)?;
-    let entries = if checkout.exists() {
+    let entries = if checkout.exists()? {
         let _lock = checkout.lock()?;
         enter(&checkout)?;
         list(&checkout, Some(&manifest.slice))?
@@ -119,7 +119,7 @@ fn show_list(context: &Context, ui: &Ui, manifest: &Manifest, report: &mut Repor
 fn bring_back(context: &Context, ui: &Ui, manifest: &Manifest, ours: bool, report: &mut Report) -> Result<()> {
     let path = &manifest.argument;
     let checkout = context.checkout(manifest)?;
-    if !checkout.exists() {
+    if !checkout.exists()? {
         return Err(Error::failed(format!(
             "`{}` is not restored, so nothing can be brought back into it",
             manifest.path

@@ -102,13 +102,12 @@ pub fn change(checkout: &Checkout, transition: &Transition, listings: &[(&RepoPa
 
 /// Completes a change that was cut short. Call it under the lock, before anything else looks at the checkout.
 pub fn recover(checkout: &Checkout) -> Result<()> {
-    if !journal::exists(&checkout.git_dir) {
+    if !journal::exists(&checkout.git_dir)? {
         return Ok(());
     }
-    let Some((note, transition)) =
-        journal::read(&checkout.git_dir).and_then(|note| Some((note.clone(), from_note(note)?)))
-    else {
-        return journal::remove(&checkout.git_dir);
+    let Some(note) = journal::read(&checkout.git_dir)? else { return journal::remove(&checkout.git_dir) };
+    let Some(transition) = from_note(note.clone()) else {
+        return Err(journal::damaged(&checkout.git_dir, "what it names as commits and slices are none"));
     };
     let repo = &checkout.repo;
     repo.git.report().note(&format!("completing a {} that was interrupted", note.operation));
@@ -159,7 +158,7 @@ pub fn recover(checkout: &Checkout) -> Result<()> {
 
 /// The files of the slices that the checkout did not show before.
 fn appearing(checkout: &Checkout, objects: &mut Objects, transition: &Transition) -> Result<Vec<Entry>> {
-    let (mut files, known) = (Vec::new(), checkout.slices());
+    let (mut files, known) = (Vec::new(), checkout.slices()?);
     let Some((_, commit)) = objects.commit(transition.to.as_str())? else { return Ok(files) };
     for slice in transition.slices.keys().filter(|slice| !known.contains_key(*slice)) {
         if let Some(listing) = listing::list(objects, &commit.tree, slice, &checkout.store.access().limits)? {

@@ -6,7 +6,7 @@ use super::tag_for_breadcrumb;
 use crate::error::Result;
 use crate::manifest::Manifest;
 use crate::store::checkout;
-use crate::store::git_dir::write_atomically;
+use crate::store::files::{text_if_there, write_atomically};
 
 /// Writes `<assets folder>/breadcrumb/<hash>.breadcrumb` when it does not say what it should:
 /// `<manifest path>;<hash>;<Tag>`. Nothing for the branch form, which the test proxy does not know.
@@ -17,7 +17,7 @@ pub fn write(folder: &Path, manifest: &Manifest) -> Result<()> {
     let file = folder.join(format!("{hash}.breadcrumb"));
     let line = format!("{};{hash};{tag}", manifest.path);
     // The test proxy writes a byte order mark and the line ending of its system.
-    let old = std::fs::read_to_string(&file).unwrap_or_default();
+    let old = text_if_there(&file)?.unwrap_or_default();
     if old.trim_start_matches('\u{feff}').trim_end() == line {
         return Ok(());
     }

@@ -25,7 +25,7 @@ pub fn at_revision(context: &Context, manifest: &Manifest, revision: &str) -> Re
     let name = revision.trim_start_matches("refs/heads/").trim_start_matches("refs/tags/");
     let Ok(name) = RefName::parse(name) else { return Err(unknown(store, revision)) };
     if context.offline {
-        let tags = checkout.tags();
+        let tags = checkout.tags()?;
         let known = tags.get(name.as_str()).cloned();
         return known.map(|commit| manifest.showing_tag(&name, commit)).ok_or_else(|| {
             unknown(store, revision).cause("`--offline` forbids to ask it, and no checkout here has shown such a tag")
@@ -49,7 +49,7 @@ pub fn at_revision(context: &Context, manifest: &Manifest, revision: &str) -> Re
 /// A commit on this machine whose id begins with these digits.
 fn abbreviated(store: &Store, objects: &std::path::Path, revision: &str) -> Result<Option<Oid>> {
     let is_abbreviated = (7..40).contains(&revision.len()) && revision.bytes().all(|b| b.is_ascii_hexdigit());
-    if !is_abbreviated || !store.exists() {
+    if !is_abbreviated || !store.exists()? {
         return Ok(None);
     }
     let repo: Repo = store.with_objects_of(&[objects]);

@@ -34,7 +34,7 @@ pub fn diff(checkout: &Checkout, slice: &RepoPath, pending: &[Change], look: &Di
     if !new.is_empty() {
         repo.add_intent(&new)?;
     }
-    let slices: Slices = checkout.slices();
+    let slices: Slices = checkout.slices()?;
     let others: Vec<&RepoPath> = slices_inside(&slices, slice).collect();
     let plain = repo.diff(slice, &others, &DiffLook { color: false, ..*look })?;
     let colored = look.color.then(|| repo.diff(slice, &others, look)).transpose()?;
@@ -44,7 +44,7 @@ pub fn diff(checkout: &Checkout, slice: &RepoPath, pending: &[Change], look: &Di
 /// The checkout as a repository of its own, in which what is written is thrown away.
 fn repo(checkout: &Checkout, scratch: &TempDir) -> Result<Repo> {
     let gone = || Error::failed(format!("`{}` has no HEAD", checkout.dir.display()));
-    let head = checkout.head().ok_or_else(gone)?;
+    let head = checkout.head()?.ok_or_else(gone)?;
     let git_dir = scratch.path().to_path_buf();
     git_dir::create(&git_dir, CONFIG, &format!("{head}\n"))?;
     let objects = format!("{}\n", checkout.git_dir.join("objects").display());

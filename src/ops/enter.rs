@@ -9,7 +9,7 @@ use crate::git::parse::Change;
 use crate::manifest::{Form, Manifest, Pin};
 use crate::names::{Oid, RepoPath};
 use crate::store::apart::Apart;
-use crate::store::checkout::Checkout;
+use crate::store::checkout::{Checkout, check_readable};
 use crate::store::composite::{self, Shown, Slices};
 use crate::store::{Want, git_dir, journal, listing};
 
@@ -41,9 +41,9 @@ pub fn enter(checkout: &Checkout) -> Result<Option<Objects>> {
     }
     checkout.store.mend()?;
     let mut objects = checkout.objects()?;
-    if !checkout.store.exists() || !has_shown_commits(checkout, &mut objects)? {
+    if !checkout.store.exists()? || !has_shown_commits(checkout, &mut objects)? {
         // The store was deleted, or the cache directory is another one now.
-        let slices = checkout.slices().into_iter();
+        let slices = checkout.slices()?.into_iter();
         let wants: Vec<Want> =
             slices.map(|(slice, pin)| Want { pin: Pin::Commit(pin), slice, advice: String::new() }).collect();
         checkout.store.ensure_all(&wants, &[])?;
@@ -57,7 +57,7 @@ pub fn enter(checkout: &Checkout) -> Result<Option<Objects>> {
 
 /// Makes a composite commit anew that went with the store it was written to.
 fn mend_head(checkout: &Checkout, objects: &mut Objects) -> Result<()> {
-    let (Some(head), slices) = (checkout.head(), checkout.slices()) else { return Ok(()) };
+    let (Some(head), slices) = (checkout.head()?, checkout.slices()?) else { return Ok(()) };
     if slices.is_empty() || has_trees(objects, &head, &slices)? {
         return Ok(());
     }
@@ -76,10 +76,14 @@ pub fn enter_quickly(checkout: &Checkout) -> Result<()> {
 }
 
 /// Whether the git directory is ours and has a HEAD, mended if need be.
+///
+/// # Errors
+/// Also when a file that says what is shown cannot be read: then nothing may be made anew because of it.
 fn mend_files(checkout: &Checkout) -> Result<bool> {
     checkout.check_is_ours()?;
-    if checkout.head().is_none() {
-        match checkout.shown() {
+    check_readable(&checkout.git_dir)?;
+    if checkout.head()?.is_none() {
+        match checkout.shown()? {
             Some(shown) => checkout.record(&shown, &Slices::new(), None)?,
             None => {
                 apply::set_aside(checkout)?;
@@ -94,10 +98,10 @@ fn mend_files(checkout: &Checkout) -> Result<bool> {
 
 /// Completes what was interrupted, and makes an index that is gone or damaged anew.
 fn mend_work_tree(checkout: &Checkout) -> Result<()> {
-    if !git_dir::has_whole_index(&checkout.git_dir) {
+    if !git_dir::has_whole_index(&checkout.git_dir)? {
         // What was begun goes on from where it began.
-        let from = journal::read(&checkout.git_dir).and_then(|note| Oid::parse(&note.from).ok());
-        if let Some(head) = from.or_else(|| checkout.head()) {
+        let from = journal::read(&checkout.git_dir)?.and_then(|note| Oid::parse(&note.from).ok());
+        if let Some(head) = from.or(checkout.head()?) {
             apply::rebuild_index(checkout, &head)?;
         }
     }
@@ -110,7 +114,7 @@ fn mend_work_tree(checkout: &Checkout) -> Result<()> {
 fn uncommit(checkout: &Checkout) -> Result<()> {
     /// How many commits by hand are looked through.
     const MOST: usize = 100;
-    let (Some(head), Some(shown)) = (checkout.head(), checkout.shown()) else { return Ok(()) };
+    let (Some(head), Some(shown)) = (checkout.head()?, checkout.shown()?) else { return Ok(()) };
     if head == shown || checkout.keep_commit(&head)?.is_none() {
         return Ok(());
     }
@@ -131,15 +135,15 @@ fn uncommit(checkout: &Checkout) -> Result<()> {
 }
 
 fn has_shown_commits(checkout: &Checkout, objects: &mut Objects) -> Result<bool> {
-    let mut commits: Vec<Oid> = checkout.slices().into_values().chain(checkout.head()).collect();
+    let mut commits: Vec<Oid> = checkout.slices()?.into_values().chain(checkout.head()?).collect();
     commits.sort();
     commits.dedup();
     let trees: Vec<String> = commits.iter().map(|commit| format!("{commit}^{{tree}}")).collect();
     if !objects.infos(&trees)?.iter().all(Option::is_some) {
         return Ok(false);
     }
-    match checkout.head() {
-        Some(head) => has_trees(objects, &head, &checkout.slices()),
+    match checkout.head()? {
+        Some(head) => has_trees(objects, &head, &checkout.slices()?),
         None => Ok(true),
     }
 }
@@ -152,7 +156,7 @@ fn has_trees(objects: &mut Objects, commit: &Oid, slices: &Slices) -> Result<boo
 }
 
 /// The pin that a slice is shown at; a checkout of the tag form shows nothing but its one slice.
-pub fn shown_pin(checkout: &Checkout, manifest: &Manifest) -> Option<Oid> {
+pub fn shown_pin(checkout: &Checkout, manifest: &Manifest) -> Result<Option<Oid>> {
     match manifest.form {
         Form::Branch { .. } => checkout.pin(&manifest.slice),
         Form::Tag { .. } => checkout.head(),
@@ -173,14 +177,14 @@ pub fn pending_of_each(checkout: &Checkout, slices: &[&RepoPath]) -> Result<Vec<
     }
     let root = [&RepoPath::default()];
     let changes = checkout.repo.status(if slices.len() <= NAMED { slices } else { &root })?;
-    let sorted = by_slice(&changes, &checkout.slices(), slices.iter().copied());
+    let sorted = by_slice(&changes, &checkout.slices()?, slices.iter().copied());
     Ok(slices.iter().map(|slice| sorted.get(slice.as_str()).cloned().unwrap_or_default()).collect())
 }
 
 /// As [`pending`], and whether anything in the whole checkout was staged by hand.
 pub fn pending_and_staged(checkout: &Checkout, slice: &RepoPath) -> Result<(Vec<Change>, bool)> {
     let (changes, staged) = checkout.repo.status_and_staged(slice)?;
-    let own = by_slice(&changes, &checkout.slices(), [slice]).remove(slice.as_str()).unwrap_or_default();
+    let own = by_slice(&changes, &checkout.slices()?, [slice]).remove(slice.as_str()).unwrap_or_default();
     Ok((own, staged))
 }
 

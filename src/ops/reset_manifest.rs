@@ -58,7 +58,7 @@ impl Edited {
     pub fn put_back(&self, context: &Context) -> Result<()> {
         let manifest = self.as_it_is().map_or_else(|| self.as_committed(), Ok)?;
         let checkout = context.checkout_to_look_at(&manifest)?;
-        let _lock = checkout.exists().then(|| checkout.lock()).transpose()?;
+        let _lock = checkout.exists()?.then(|| checkout.lock()).transpose()?;
         if std::fs::read(&self.file).at("read", &self.file)? != self.now {
             return Err(Error::needs_person(format!("`{}` was changed by somebody else meanwhile", self.path)));
         }

@@ -39,7 +39,7 @@ pub struct Entry {
 
 /// Puts the pending changes of a slice into a new entry; the work tree stays as it is.
 pub fn create(checkout: &Checkout, slice: &RepoPath, pending: &[Change], reason: &str) -> Result<Oid> {
-    let head = checkout.head().ok_or_else(|| Error::failed(format!("`{}` has no HEAD", checkout.dir.display())))?;
+    let head = checkout.head()?.ok_or_else(|| Error::failed(format!("`{}` has no HEAD", checkout.dir.display())))?;
     let index = checkout.index_of_head()?;
     let paths: Vec<&str> = pending.iter().map(|change| change.path.as_str()).collect();
     // What is somebody's own must not be in the store alone, which may be deleted.
@@ -52,7 +52,7 @@ pub fn create(checkout: &Checkout, slice: &RepoPath, pending: &[Change], reason:
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
     let message = format!("{reason}\n\ntime {now}\n");
     let commit = checkout.repo.commit_tree(&tree, &[&head], &message, &Signature::Fixed)?;
-    let number = numbers(checkout, slice).last().map_or(1, |(number, _)| number + 1);
+    let number = numbers(checkout, slice)?.last().map_or(1, |(number, _)| number + 1);
     write_ref(&checkout.git_dir, &format!("{STASH}{}%{number:04}", ref_name_of(slice)), &commit)?;
     let _ = std::fs::remove_file(&index);
     Ok(commit)
@@ -61,7 +61,7 @@ pub fn create(checkout: &Checkout, slice: &RepoPath, pending: &[Change], reason:
 /// The entries of all slices, or of one, newest last.
 pub fn list(checkout: &Checkout, slice: Option<&RepoPath>) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
-    for (name, commit) in refs_below(&checkout.git_dir, STASH) {
+    for (name, commit) in refs_below(&checkout.git_dir, STASH)? {
         let Some((path, number)) = split(&name) else { continue };
         if slice.is_none_or(|slice| *slice == path || path.is_root()) {
             entries.push((path, number, commit));
@@ -91,7 +91,7 @@ pub fn list(checkout: &Checkout, slice: Option<&RepoPath>) -> Result<Vec<Entry>>
 /// the slices may be shown at other pins by now.
 fn fetch_bases(checkout: &Checkout, entries: &[(RepoPath, u32, Oid)]) -> Result<()> {
     let limits = &checkout.store.access().limits;
-    let shown: Vec<RepoPath> = checkout.slices().into_keys().collect();
+    let shown: Vec<RepoPath> = checkout.slices()?.into_keys().collect();
     let mut objects = checkout.objects()?;
     let mut wants = Vec::new();
     for (slice, _, entry) in entries {
@@ -120,14 +120,14 @@ fn fetch_bases(checkout: &Checkout, entries: &[(RepoPath, u32, Oid)]) -> Result<
 }
 
 /// How many entries each slice has, by their refs alone; those of the root hold changes of several slices.
-pub fn counts(git_dir: &Path) -> BTreeMap<RepoPath, usize> {
+pub fn counts(git_dir: &Path) -> Result<BTreeMap<RepoPath, usize>> {
     let mut counts = BTreeMap::new();
-    for name in refs_below(git_dir, STASH).into_keys() {
+    for name in refs_below(git_dir, STASH)?.into_keys() {
         if let Some((slice, _)) = split(&name) {
             *counts.entry(slice).or_default() += 1;
         }
     }
-    counts
+    Ok(counts)
 }
 
 /// How a pop went.
@@ -151,7 +151,7 @@ pub fn pop(checkout: &Checkout, slice: &RepoPath, prefer_stashed: bool) -> Resul
         None => (newest, HashMap::new(), prefer_stashed),
     };
     let stashed = changes(checkout, &entry.commit)?;
-    let head = checkout.head().ok_or_else(|| Error::failed("the checkout has no HEAD"))?;
+    let head = checkout.head()?.ok_or_else(|| Error::failed("the checkout has no HEAD"))?;
     let since = checkout.repo.diff_tree(&parent(checkout, &entry.commit)?, &head, None)?;
     let mut conflicts = merge::merge(&stashed, &since, prefer_stashed).err().unwrap_or_default();
     // All of them, so that whoever is told of the conflicts sees every file that `prefer_stashed` would overwrite.
@@ -234,13 +234,13 @@ fn remove(checkout: &Checkout, entry: &Entry) -> Result<()> {
     }
 }
 
-fn numbers(checkout: &Checkout, slice: &RepoPath) -> Vec<(u32, Oid)> {
-    let mut numbers: Vec<(u32, Oid)> = refs_below(&checkout.git_dir, STASH)
+fn numbers(checkout: &Checkout, slice: &RepoPath) -> Result<Vec<(u32, Oid)>> {
+    let mut numbers: Vec<(u32, Oid)> = refs_below(&checkout.git_dir, STASH)?
         .into_iter()
         .filter_map(|(name, commit)| split(&name).filter(|(path, _)| path == slice).map(|(_, number)| (number, commit)))
         .collect();
     numbers.sort();
-    numbers
+    Ok(numbers)
 }
 
 fn split(name: &str) -> Option<(RepoPath, u32)> {

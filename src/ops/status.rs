@@ -12,8 +12,9 @@ use crate::git::parse::Change;
 use crate::interrupt;
 use crate::manifest::{Form, Manifest};
 use crate::names::{Oid, RefName, RepoPath};
-use crate::store::checkout::Checkout;
+use crate::store::checkout::{Checkout, check_readable};
 use crate::store::composite::Slices;
+use crate::store::files::is_there;
 use crate::store::journal::{self, Journal};
 use crate::units::count;
 
@@ -89,7 +90,13 @@ pub fn status(context: &Context, manifests: &[Manifest]) -> Result<Vec<Status>> 
     let mut groups = context.by_checkout(manifests, 0..manifests.len(), |index, error| {
         statuses[index] = Status::broken(error);
     });
-    groups.retain(|dir, _| dir.join(".git").symlink_metadata().is_ok());
+    groups.retain(|dir, indexes| match is_there(&dir.join(".git")) {
+        Ok(there) => there,
+        Err(error) => {
+            indexes.iter().for_each(|&index| statuses[index] = Status::broken(error.clone()));
+            false
+        }
+    });
     let mut looks = Vec::with_capacity(groups.len());
     for indexes in groups.into_values() {
         let manifests: Vec<&Manifest> = indexes.iter().map(|&index| &manifests[index]).collect();
@@ -141,36 +148,38 @@ impl Look<'_> {
     fn run(&self) -> Vec<Status> {
         /// How often it is looked again when another command changed the checkout meanwhile.
         const TRIES: usize = 3;
-        if let Err(error) = self.checkout.check_before_looking() {
-            return self.manifests.iter().map(|_| Status::broken(error.clone())).collect();
-        }
-        let mut seen = self.read();
-        for _ in 1..TRIES {
-            let statuses = self.describe(&seen);
-            let after = self.read();
-            if after == seen {
-                return statuses;
+        let look = || {
+            self.checkout.check_before_looking()?;
+            let mut seen = self.read()?;
+            for _ in 1..TRIES {
+                let statuses = self.describe(&seen);
+                let after = self.read()?;
+                if after == seen {
+                    return Ok(statuses);
+                }
+                seen = after;
             }
-            seen = after;
-        }
-        self.describe(&seen)
+            Ok(self.describe(&seen))
+        };
+        let broken = |error: Error| self.manifests.iter().map(|_| Status::broken(error.clone())).collect();
+        look().unwrap_or_else(broken)
     }
 
-    fn read(&self) -> Seen {
+    fn read(&self) -> Result<Seen> {
         let checkout = &self.checkout;
+        check_readable(&checkout.git_dir)?;
         let tags = match self.manifests[0].form {
-            Form::Tag { .. } => checkout.tags(),
+            Form::Tag { .. } => checkout.tags()?,
             Form::Branch { .. } => BTreeMap::new(),
         };
-        Seen {
-            head: checkout.head(),
-            shown: checkout.shown(),
-            slices: checkout.slices(),
+        Ok(Seen {
+            head: checkout.head()?,
+            shown: checkout.shown()?,
+            slices: checkout.slices()?,
             tags,
-            // One that cannot be read was never completely written: nothing after it has happened.
-            journal: journal::read(&checkout.git_dir),
-            stashes: stash::counts(&checkout.git_dir),
-        }
+            journal: journal::read(&checkout.git_dir)?,
+            stashes: stash::counts(&checkout.git_dir)?,
+        })
     }
 
     fn describe(&self, seen: &Seen) -> Vec<Status> {
@@ -197,7 +206,10 @@ impl Look<'_> {
 
     fn status_of(&self, seen: &Seen, manifest: &Manifest, pending: Vec<Change>, in_use_by: Option<String>) -> Status {
         let commit = seen.shown_at(manifest).cloned();
-        let intent = Intent::read(&self.checkout.git_dir, &manifest.slice);
+        let intent = match Intent::read(&self.checkout.git_dir, &manifest.slice) {
+            Ok(intent) => intent,
+            Err(error) => return Status { in_use_by, ..Status::broken(error) },
+        };
         let is_open =
             |intent: &Intent| commit.as_ref().is_some_and(|at| intent.is_open(manifest, at, !pending.is_empty()));
         let entries = |slice: &RepoPath| seen.stashes.get(slice).copied().unwrap_or(0);
@@ -235,7 +247,7 @@ impl Look<'_> {
         if index == 0 && seen.journal.is_none() {
             return Err(damaged(format!("the checkout `{dir}` has no index")));
         }
-        if let Some(store) = self.checkout.borrows_from().filter(|objects| !objects.is_dir()) {
+        if let Some(store) = self.checkout.borrows_from()?.filter(|objects| !objects.is_dir()) {
             let store = store.parent().unwrap_or(&store).display();
             // A restore has nothing to do for a slice that is at its pin, and does not miss the store.
             return Err(Error::failed(format!("the object store `{store}` of the checkout `{dir}` is gone")).hint(

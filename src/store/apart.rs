@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
+use super::files::entries_of;
 use crate::error::{AtPath, Result};
 use crate::git::Repo;
 use crate::git::objects::Objects;
@@ -23,7 +24,7 @@ pub struct Apart {
 impl Apart {
     /// Begins one for the checkout with this git directory. Call it under its lock: what killed runs left is removed.
     pub fn begin(git_dir: &Path) -> Result<Apart> {
-        for entry in std::fs::read_dir(git_dir).into_iter().flatten().flatten() {
+        for entry in entries_of(git_dir)? {
             if entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes()) {
                 let _ = std::fs::remove_dir_all(entry.path());
             }
@@ -62,7 +63,7 @@ impl Apart {
     /// Puts everything among the checkout's own objects.
     pub fn keep(self) -> Result<()> {
         let mut files = Vec::new();
-        find_files(self.folder.path(), &mut files);
+        find_files(self.folder.path(), &mut files)?;
         // A pack before its index: git looks for the index.
         files.sort_by_key(|file| file.extension().is_some_and(|extension| extension == "idx"));
         for file in files {
@@ -79,11 +80,12 @@ impl Apart {
     }
 }
 
-fn find_files(folder: &Path, files: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        match entry.file_type() {
-            Ok(kind) if kind.is_dir() => find_files(&entry.path(), files),
-            _ => files.push(entry.path()),
+fn find_files(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    for entry in entries_of(folder)? {
+        match entry.file_type().at("look at", &entry.path())?.is_dir() {
+            true => find_files(&entry.path(), files)?,
+            false => files.push(entry.path()),
         }
     }
+    Ok(())
 }

@@ -1,13 +1,15 @@
 //! Checkouts: where they are, what they show (read without any process), and whether git may be run in one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::Store;
 use super::composite::Slices;
+use super::files::{entries_of, is_there, read_if_there, text_if_there};
 use super::git_dir::{self, path_of_ref_name, read_head, read_ref, ref_name_of};
 use super::lock::{Lock, holder_of, remove_stale_git_locks};
+use super::{Store, note};
 use crate::error::{AtPath, Error, Result};
 use crate::git::objects::Objects;
 use crate::git::{Git, Place, Repo, parse};
@@ -45,7 +47,7 @@ pub fn dir_of(folder: &Path, manifest: &Manifest) -> PathBuf {
 }
 
 /// The pin at which a slice was last restored.
-pub(super) fn pin_of(git_dir: &Path, slice: &RepoPath) -> Option<Oid> {
+pub(super) fn pin_of(git_dir: &Path, slice: &RepoPath) -> Result<Option<Oid>> {
     read_ref(git_dir, &slice_ref(slice))
 }
 
@@ -54,20 +56,28 @@ fn slice_ref(slice: &RepoPath) -> String {
 }
 
 /// Every slice of the checkout with this git directory, and its pin.
-pub fn slices_in(git_dir: &Path) -> Slices {
-    git_dir::refs_below(git_dir, SLICES)
-        .into_iter()
-        .filter_map(|(name, pin)| Some((path_of_ref_name(name.strip_suffix(PIN)?)?, pin)))
-        .collect()
+pub fn slices_in(git_dir: &Path) -> Result<Slices> {
+    let refs = git_dir::refs_below(git_dir, SLICES)?.into_iter();
+    Ok(refs.filter_map(|(name, pin)| Some((path_of_ref_name(name.strip_suffix(PIN)?)?, pin))).collect())
+}
+
+/// Makes sure that everything can be read by which a checkout says what it shows and what is kept in it: HEAD, refs, and
+/// the notes of commands. No command works in one of which it cannot know that.
+///
+/// # Errors
+/// When one of these files cannot be read.
+pub fn check_readable(git_dir: &Path) -> Result<()> {
+    read_head(git_dir)?;
+    git_dir::refs_below(git_dir, "refs/")?;
+    note::files_in(git_dir)?.iter().try_for_each(|file| read_if_there(file).map(drop))
 }
 
 /// Whether a ref (its full name) is one that showing slices leaves behind, and that nothing is lost with.
-pub fn is_of_shown_slices(git_dir: &Path, name: &str) -> bool {
-    let recorded = |tag: &str| read_ref(git_dir, &format!("{TAGS}{tag}")).is_some();
-    name == SHOWN
-        || name.starts_with(SLICES)
-        || name.starts_with(TAGS)
-        || name.strip_prefix("refs/tags/").is_some_and(recorded)
+pub fn is_of_shown_slices(git_dir: &Path, name: &str) -> Result<bool> {
+    match name.strip_prefix("refs/tags/") {
+        Some(tag) => Ok(read_ref(git_dir, &format!("{TAGS}{tag}"))?.is_some()),
+        None => Ok(name == SHOWN || name.starts_with(SLICES) || name.starts_with(TAGS)),
+    }
 }
 
 /// The name under which something broken is kept.
@@ -100,54 +110,58 @@ impl Checkout {
         Checkout { folder: folder.to_path_buf(), dir, git_dir, repo, store: store.clone() }
     }
 
-    pub fn exists(&self) -> bool {
-        self.git_dir.symlink_metadata().is_ok()
+    /// Whether there is one.
+    ///
+    /// # Errors
+    /// When that cannot be told.
+    pub fn exists(&self) -> Result<bool> {
+        is_there(&self.git_dir)
     }
 
     /// The commit of HEAD.
-    pub fn head(&self) -> Option<Oid> {
+    pub fn head(&self) -> Result<Option<Oid>> {
         read_head(&self.git_dir)
     }
 
     /// The pin at which a slice was last restored.
-    pub fn pin(&self, slice: &RepoPath) -> Option<Oid> {
+    pub fn pin(&self, slice: &RepoPath) -> Result<Option<Oid>> {
         pin_of(&self.git_dir, slice)
     }
 
     /// Every slice and its pin.
-    pub fn slices(&self) -> Slices {
+    pub fn slices(&self) -> Result<Slices> {
         slices_in(&self.git_dir)
     }
 
     /// Forgets every slice but these.
     pub fn keep_slices(&self, slices: &Slices) -> Result<()> {
-        let others = self.slices().into_keys().filter(|slice| !slices.contains_key(slice));
+        let others = self.slices()?.into_keys().filter(|slice| !slices.contains_key(slice));
         self.repo.delete_refs(&others.map(|slice| slice_ref(&slice)).collect::<Vec<_>>())
     }
 
     /// The assets repo that the checkout in `dir` was made from, by its own configuration.
-    pub fn origin_of(dir: &Path) -> Option<RemoteUrl> {
-        let text = std::fs::read_to_string(dir.join(".git/config")).ok()?;
-        let url = parse::config_value(&text, "remote \"origin\"", "url")?;
-        RemoteUrl::parse(url.trim_matches('"')).ok()
+    pub fn origin_of(dir: &Path) -> Result<Option<RemoteUrl>> {
+        let text = text_if_there(&dir.join(".git/config"))?.unwrap_or_default();
+        let url = parse::config_value(&text, "remote \"origin\"", "url");
+        Ok(url.and_then(|url| RemoteUrl::parse(url.trim_matches('"')).ok()))
     }
 
     /// Every tag that is known here and what it leads to: the commit, or the object of an annotated tag that another
     /// tool fetched.
-    pub fn tags(&self) -> BTreeMap<String, Oid> {
-        let mut tags = git_dir::refs_below(&self.git_dir, "refs/tags/");
-        tags.extend(git_dir::refs_below(&self.git_dir, TAGS));
-        tags
+    pub fn tags(&self) -> Result<BTreeMap<String, Oid>> {
+        let mut tags = git_dir::refs_below(&self.git_dir, "refs/tags/")?;
+        tags.extend(git_dir::refs_below(&self.git_dir, TAGS)?);
+        Ok(tags)
     }
 
     /// The commit that shows all slices, as we left it.
-    pub fn shown(&self) -> Option<Oid> {
+    pub fn shown(&self) -> Result<Option<Oid>> {
         read_ref(&self.git_dir, SHOWN)
     }
 
     /// Records what is shown: HEAD last, because it is what others look at.
     pub fn record(&self, head: &Oid, slices: &Slices, tag: Option<&(String, String, String)>) -> Result<()> {
-        let known = self.slices();
+        let known = self.slices()?;
         for (slice, pin) in slices.iter().filter(|(slice, pin)| known.get(*slice) != Some(*pin)) {
             git_dir::write_ref(&self.git_dir, &slice_ref(slice), pin)?;
         }
@@ -158,10 +172,10 @@ impl Checkout {
                 }
             }
         }
-        if self.shown().as_ref() != Some(head) {
+        if self.shown()?.as_ref() != Some(head) {
             git_dir::write_ref(&self.git_dir, SHOWN, head)?;
         }
-        if self.head().as_ref() != Some(head) {
+        if self.head()?.as_ref() != Some(head) {
             git_dir::write_atomically(&self.git_dir.join("HEAD"), format!("{head}\n").as_bytes(), false)?;
         }
         Ok(())
@@ -170,7 +184,7 @@ impl Checkout {
     /// Keeps what somebody committed here by hand under a ref, before HEAD leaves it; returns the ref's name. Nothing for
     /// a commit that a ref leads to already, or that came from the assets repo.
     pub fn keep_commit(&self, commit: &Oid) -> Result<Option<String>> {
-        let has_ref = git_dir::refs_below(&self.git_dir, "refs/").values().any(|known| known == commit);
+        let has_ref = git_dir::refs_below(&self.git_dir, "refs/")?.values().any(|known| known == commit);
         self.store.create()?;
         let mut store = self.store.with_objects_of(&[self.store.objects_dir()]).objects()?;
         if has_ref || store.commit(commit.as_str())?.is_some() {
@@ -190,20 +204,20 @@ impl Checkout {
     }
 
     /// The objects directory that is borrowed from; none in a checkout that another tool made.
-    pub fn borrows_from(&self) -> Option<PathBuf> {
-        let text = std::fs::read_to_string(self.git_dir.join("objects/info/alternates")).ok()?;
-        Some(PathBuf::from(text.trim_end()))
+    pub fn borrows_from(&self) -> Result<Option<PathBuf>> {
+        let text = text_if_there(&self.git_dir.join("objects/info/alternates"))?;
+        Ok(text.map(|text| PathBuf::from(text.trim_end())))
     }
 
     /// The objects directory of the checkout itself, when there is anything in it and what can be seen through it stays
     /// visible: not when it borrows from another store than ours.
-    pub fn own_objects(&self) -> Option<PathBuf> {
+    pub fn own_objects(&self) -> Result<Option<PathBuf>> {
         let objects = self.git_dir.join("objects");
-        let ours = self.borrows_from().is_none_or(|borrowed| borrowed == self.store.objects_dir());
-        let entries = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten();
-        let has_any = entries(&objects).any(|entry| entry.file_name() != "info" && entry.file_name() != "pack")
-            || entries(&objects.join("pack")).next().is_some();
-        (ours && has_any).then_some(objects)
+        let ours = self.borrows_from()?.is_none_or(|borrowed| borrowed == self.store.objects_dir());
+        let folders = entries_of(&objects)?;
+        let has_any = folders.iter().any(|entry| entry.file_name() != "info" && entry.file_name() != "pack")
+            || !entries_of(&objects.join("pack"))?.is_empty();
+        Ok((ours && has_any).then_some(objects))
     }
 
     /// Opens the object databases of the checkout and its store together.
@@ -217,8 +231,8 @@ impl Checkout {
     pub fn borrow_from_store(&self) -> Result<()> {
         let alternates = format!("{}\n", self.store.objects_dir().display());
         self.write_if_different("objects/info/alternates", alternates.as_bytes())?;
-        let own = std::fs::read_to_string(self.git_dir.join("shallow")).unwrap_or_default();
-        let stores = self.store.shallow();
+        let own = text_if_there(&self.git_dir.join("shallow"))?.unwrap_or_default();
+        let stores = self.store.shallow()?;
         let all: BTreeSet<&str> = own.lines().chain(stores.lines()).collect();
         if !all.is_empty() {
             let mut text: String = all.into_iter().collect::<Vec<_>>().join("\n");
@@ -241,10 +255,10 @@ impl Checkout {
     }
 
     /// Whether its configuration is exactly what we write.
-    pub fn has_our_config(&self) -> bool {
-        let same =
-            std::fs::read(self.git_dir.join("config")).is_ok_and(|bytes| bytes == config(self.store.url()).as_bytes());
-        same && !self.git_dir.join("config.worktree").exists()
+    pub fn has_our_config(&self) -> Result<bool> {
+        let bytes = read_if_there(&self.git_dir.join("config"))?;
+        let same = bytes.is_some_and(|bytes| bytes == config(self.store.url()).as_bytes());
+        Ok(same && !is_there(&self.git_dir.join("config.worktree"))?)
     }
 
     /// Takes the lock of this checkout and clears away what killed gits left in it.
@@ -257,7 +271,7 @@ impl Checkout {
         check_folder(&locks.join(name))?;
         std::fs::create_dir_all(&locks).at("create", &locks)?;
         let lock = Lock::take(&locks.join(name), &self.store.access().patience, self.repo.git.report())?;
-        if self.exists() {
+        if self.exists()? {
             remove_stale_git_locks(&self.git_dir)?;
         }
         Ok(lock)
@@ -283,7 +297,7 @@ impl Checkout {
     /// The same without what was staged by hand: a change of another slice, or of none, is not ours to commit.
     pub fn index_of_head(&self) -> Result<PathBuf> {
         let index = self.copy_index()?;
-        if let Some(head) = self.head() {
+        if let Some(head) = self.head()? {
             self.repo.reset_index(&index, &head)?;
         }
         Ok(index)
@@ -291,7 +305,7 @@ impl Checkout {
 
     fn write_if_different(&self, name: &str, content: &[u8]) -> Result<bool> {
         let file = self.git_dir.join(name);
-        if std::fs::read(&file).is_ok_and(|old| old == content) {
+        if read_if_there(&file)?.is_some_and(|old| old == content) {
             return Ok(false);
         }
         git_dir::write_atomically(&file, content, false)?;
@@ -312,7 +326,7 @@ pub fn prepare_folder(folder: &Path) -> Result<()> {
         }
     })?;
     let ignore = folder.join(".gitignore");
-    if ignore.symlink_metadata().is_err() {
+    if !is_there(&ignore)? {
         git_dir::write_atomically(&ignore, b"*\n", false)?;
     }
     Ok(())
@@ -321,6 +335,7 @@ pub fn prepare_folder(folder: &Path) -> Result<()> {
 /// Refuses an assets folder in the code repo, or a part of one, that is a link: files would be written wherever it leads.
 pub fn check_folder(folder: &Path) -> Result<()> {
     match folder.symlink_metadata() {
+        Err(e) if !matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Err(e).at("look at", folder),
         Ok(meta) if meta.is_symlink() => Err(Error::failed(format!("`{}` is a symbolic link", folder.display()))
             .cause("a link may come with somebody's commit and lead anywhere")
             .hint("delete it; to keep recordings elsewhere set `PROXY_ASSETS_FOLDER`")),

@@ -2,11 +2,12 @@
 //! HEAD, refs, `shallow`, sparse patterns. Reading them takes no process either.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::Path;
 
-use crate::error::{AtPath, Error, Result};
-use crate::names::{Oid, RepoPath};
+use super::files::{entries_of, read_if_there, text_if_there};
+pub use super::files::{remove_if_there, write_atomically};
+use crate::error::{AtPath, Result};
+use crate::names::{Oid, RefName, RepoPath};
 
 /// Recordings are bytes: nothing in an assets repo may convert, merge or filter them.
 pub const ATTRIBUTES: &str = "* -text -eol -filter -ident -working-tree-encoding -diff -merge\n";
@@ -24,19 +25,6 @@ pub fn create(git_dir: &Path, config: &str, head: &str) -> Result<()> {
     Ok(())
 }
 
-/// Writes a file so that readers see the old content or the new, never a part. `sync` also survives a power cut.
-pub fn write_atomically(path: &Path, content: &[u8], sync: bool) -> Result<()> {
-    let folder = path.parent().ok_or_else(|| Error::failed(format!("`{}` has no folder", path.display())))?;
-    std::fs::create_dir_all(folder).at("create", folder)?;
-    let mut file = tempfile::Builder::new().prefix(".tmp-").tempfile_in(folder).at("write into", folder)?;
-    file.write_all(content).at("write", path)?;
-    if sync {
-        file.as_file().sync_all().at("write", path)?;
-    }
-    file.persist(path).map_err(|e| e.error).at("write", path)?;
-    Ok(())
-}
-
 /// Copies an index with all that it knows about unchanged files. Git knows a file that may have been edited since the index
 /// was written by their times: with a younger copy it would take an edit of the same length, made in the same second, for
 /// no change.
@@ -47,40 +35,49 @@ pub fn copy_index(from: &Path, to: &Path) -> Result<()> {
     copy.set_modified(written).at("set the time of", to)
 }
 
-/// Removes a file that may be gone already.
-pub fn remove_if_there(path: &Path) -> Result<()> {
-    match std::fs::remove_file(path) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        result => result.at("remove", path),
-    }
-}
-
 /// Whether the index is there and ends with its own checksum. Git looks at no more of it than it needs, and may take one
 /// that was cut short for many deletions.
-pub fn has_whole_index(git_dir: &Path) -> bool {
+pub fn has_whole_index(git_dir: &Path) -> Result<bool> {
     const CHECKSUM: usize = 20;
-    let Ok(index) = std::fs::read(git_dir.join("index")) else { return false };
-    let Some(end) = index.len().checked_sub(CHECKSUM).filter(|_| index.starts_with(b"DIRC")) else { return false };
+    let Some(index) = read_if_there(&git_dir.join("index"))? else { return Ok(false) };
+    let Some(end) = index.len().checked_sub(CHECKSUM).filter(|_| index.starts_with(b"DIRC")) else { return Ok(false) };
     let (content, checksum) = index.split_at(end);
     // Git leaves it out with `index.skipHash`.
-    checksum == [0; CHECKSUM] || checksum == sha1_smol::Sha1::from(content).digest().bytes()
+    Ok(checksum == [0; CHECKSUM] || checksum == sha1_smol::Sha1::from(content).digest().bytes())
 }
 
-/// The commit of HEAD: detached as we leave it, or on a branch that somebody made there by hand.
-pub fn read_head(git_dir: &Path) -> Option<Oid> {
-    let text = std::fs::read_to_string(git_dir.join("HEAD")).ok()?;
-    match text.trim().strip_prefix("ref: refs/heads/") {
-        Some(branch) => read_ref(git_dir, &crate::names::RefName::parse(branch).ok()?.branch_ref()),
-        None => Oid::parse(text.trim()).ok(),
+/// The commit of HEAD: detached as we leave it, or on a branch that somebody made there by hand. What is not an id, as in
+/// a file that a power cut left empty, cut short or full of zeros, counts as absent: it is made anew.
+///
+/// # Errors
+/// When the file is there and cannot be read.
+pub fn read_head(git_dir: &Path) -> Result<Option<Oid>> {
+    let Some(text) = text_if_there(&git_dir.join("HEAD"))? else { return Ok(None) };
+    match text.trim().strip_prefix("ref: refs/heads/").map(RefName::parse) {
+        Some(Ok(branch)) => read_ref(git_dir, &branch.branch_ref()),
+        Some(Err(_)) => Ok(None),
+        None => Ok(id(&text)),
     }
 }
 
-/// Reads a ref, loose or packed. What is not an id counts as absent: a ref cut short by a power failure is made anew.
-pub fn read_ref(git_dir: &Path, name: &str) -> Option<Oid> {
-    if let Ok(text) = std::fs::read_to_string(git_dir.join(name)) {
-        return Oid::parse(text.trim()).ok();
+/// Reads a ref, loose or packed. What is not an id counts as absent, as for [`read_head`].
+///
+/// # Errors
+/// When a file is there and cannot be read.
+pub fn read_ref(git_dir: &Path, name: &str) -> Result<Option<Oid>> {
+    let file = git_dir.join(name);
+    match text_if_there(&file) {
+        Ok(Some(text)) => Ok(id(&text)),
+        // The folder of other refs: git packed them together with this one, or this one is none.
+        Err(_) if file.is_dir() => Ok(packed_refs(git_dir)?.remove(name)),
+        Ok(None) => Ok(packed_refs(git_dir)?.remove(name)),
+        Err(error) => Err(error),
     }
-    packed_refs(git_dir).remove(name)
+}
+
+/// The id that a ref holds. Forty zeros are how git writes that there is none.
+fn id(text: &str) -> Option<Oid> {
+    Oid::parse(text.trim()).ok().filter(|oid| oid.as_str().bytes().any(|digit| digit != b'0'))
 }
 
 /// Writes a loose ref.
@@ -89,39 +86,46 @@ pub fn write_ref(git_dir: &Path, name: &str, oid: &Oid) -> Result<()> {
 }
 
 /// All refs whose full name begins with `prefix` (which ends with `/`), by the rest of their names.
-pub fn refs_below(git_dir: &Path, prefix: &str) -> BTreeMap<String, Oid> {
-    let mut refs: BTreeMap<String, Oid> = packed_refs(git_dir)
-        .into_iter()
-        .filter_map(|(name, oid)| Some((name.strip_prefix(prefix)?.to_string(), oid)))
-        .collect();
-    loose_refs(&git_dir.join(prefix), "", &mut refs);
-    refs
-}
-
-fn loose_refs(folder: &Path, name: &str, refs: &mut BTreeMap<String, Oid>) {
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let file_name = entry.file_name();
-        let Some(last) = file_name.to_str() else { continue };
-        let name = if name.is_empty() { last.to_string() } else { format!("{name}/{last}") };
-        match entry.file_type() {
-            Ok(kind) if kind.is_dir() => loose_refs(&entry.path(), &name, refs),
-            Ok(kind) if kind.is_file() => {
-                let text = std::fs::read_to_string(entry.path()).unwrap_or_default();
-                if let Ok(oid) = Oid::parse(text.trim()) {
-                    refs.insert(name, oid);
-                }
-            }
-            _ => {}
+///
+/// # Errors
+/// When one of them, or a folder of them, cannot be read.
+pub fn refs_below(git_dir: &Path, prefix: &str) -> Result<BTreeMap<String, Oid>> {
+    let mut refs = BTreeMap::new();
+    // First those that git may pack meanwhile: it writes the packed ones before it removes these.
+    loose_refs(&git_dir.join(prefix), "", &mut refs)?;
+    for (name, oid) in packed_refs(git_dir)? {
+        if let Some(name) = name.strip_prefix(prefix) {
+            refs.entry(name.to_string()).or_insert(oid);
         }
     }
+    Ok(refs)
 }
 
-fn packed_refs(git_dir: &Path) -> BTreeMap<String, Oid> {
-    let text = std::fs::read_to_string(git_dir.join("packed-refs")).unwrap_or_default();
-    text.lines()
-        .filter_map(|line| line.split_once(' '))
-        .filter_map(|(oid, name)| Some((name.to_string(), Oid::parse(oid).ok()?)))
-        .collect()
+fn loose_refs(folder: &Path, name: &str, refs: &mut BTreeMap<String, Oid>) -> Result<()> {
+    for entry in entries_of(folder)? {
+        let file_name = entry.file_name();
+        let Some(last) = file_name.to_str() else { continue };
+        // No ref is called so: it is a lock of git, or a file that is being written.
+        if last.starts_with('.') || last.ends_with(".lock") {
+            continue;
+        }
+        let name = if name.is_empty() { last.to_string() } else { format!("{name}/{last}") };
+        let kind = entry.file_type().at("look at", &entry.path())?;
+        if kind.is_dir() {
+            loose_refs(&entry.path(), &name, refs)?;
+        } else if kind.is_file()
+            && let Some(oid) = text_if_there(&entry.path())?.as_deref().and_then(id)
+        {
+            refs.insert(name, oid);
+        }
+    }
+    Ok(())
+}
+
+fn packed_refs(git_dir: &Path) -> Result<BTreeMap<String, Oid>> {
+    let text = text_if_there(&git_dir.join("packed-refs"))?.unwrap_or_default();
+    let refs = text.lines().filter_map(|line| line.split_once(' '));
+    Ok(refs.filter_map(|(oid, name)| Some((name.to_string(), id(oid)?))).collect())
 }
 
 /// The patterns of `info/sparse-checkout` in cone mode: each slice whole, and the files in the directories above it.
@@ -226,11 +230,22 @@ mod tests {
         )
         .unwrap();
         write_ref(dir.path(), "refs/x/a", &two).unwrap();
-        assert_eq!(read_ref(dir.path(), "refs/x/a"), Some(two.clone()));
-        assert_eq!(read_ref(dir.path(), "refs/x/b/c"), Some(one.clone()));
-        assert_eq!(read_ref(dir.path(), "refs/x/none"), None);
-        assert_eq!(refs_below(dir.path(), "refs/x/"), BTreeMap::from([("a".into(), two), ("b/c".into(), one)]));
-        std::fs::write(dir.path().join("refs/x/a"), "").unwrap();
-        assert_eq!(read_ref(dir.path(), "refs/x/a"), None);
+        assert_eq!(read_ref(dir.path(), "refs/x/a").unwrap(), Some(two.clone()));
+        assert_eq!(read_ref(dir.path(), "refs/x/b/c").unwrap(), Some(one.clone()));
+        assert_eq!(read_ref(dir.path(), "refs/x/none").unwrap(), None);
+        let all = BTreeMap::from([("a".into(), two), ("b/c".into(), one.clone())]);
+        assert_eq!(refs_below(dir.path(), "refs/x/").unwrap(), all);
+        for none in [String::new(), "\0".repeat(41), one.as_str()[..20].to_string(), "0".repeat(40)] {
+            std::fs::write(dir.path().join("refs/x/a"), &none).unwrap();
+            assert_eq!(read_ref(dir.path(), "refs/x/a").unwrap(), None, "{none:?}");
+            std::fs::write(dir.path().join("HEAD"), &none).unwrap();
+            assert_eq!(read_head(dir.path()).unwrap(), None, "{none:?}");
+        }
+        // A folder at its name is no ref; one that cannot be read as a file is an error.
+        assert_eq!(read_ref(dir.path(), "refs/x").unwrap(), None);
+        std::fs::remove_file(dir.path().join("packed-refs")).unwrap();
+        std::fs::create_dir(dir.path().join("packed-refs")).unwrap();
+        assert!(refs_below(dir.path(), "refs/x/").unwrap_err().message.contains("packed-refs"));
+        assert!(read_ref(dir.path(), "refs/x/none").is_err());
     }
 }

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::git_dir::{remove_if_there, write_atomically};
-use crate::error::Result;
+use super::files::{is_there, remove_if_there};
+use super::note::Format;
+use crate::error::{Error, Result};
 use crate::git::parse::Change;
 
 /// A change of a work tree that has begun.
@@ -32,24 +33,41 @@ pub struct Journal {
     pub tag: Option<(String, String, String)>,
 }
 
+/// Its name in the git directory.
+pub const FILE: &str = "assets-journal";
+
+const FORMAT: Format = Format {
+    name: "journal",
+    version: 1,
+    advice: "it tells how to complete a command that was interrupted; if no version of assets can read it, look at the \
+             changes in the checkout",
+};
+
 fn file(git_dir: &Path) -> PathBuf {
-    git_dir.join("assets-journal")
+    git_dir.join(FILE)
 }
 
 /// Whether a change was begun and not completed. Cheap: the no-op path asks it.
-pub fn exists(git_dir: &Path) -> bool {
-    file(git_dir).exists()
+pub fn exists(git_dir: &Path) -> Result<bool> {
+    is_there(&file(git_dir))
 }
 
-/// Reads the journal. One that cannot be read was never completely written, so nothing after it has happened.
-pub fn read(git_dir: &Path) -> Option<Journal> {
-    serde_json::from_slice(&std::fs::read(file(git_dir)).ok()?).ok()
+/// Reads the journal; `None` when no change was begun.
+///
+/// # Errors
+/// When it is there and cannot be read or understood: nobody knows then what is to be completed.
+pub fn read(git_dir: &Path) -> Result<Option<Journal>> {
+    FORMAT.read(&file(git_dir))
+}
+
+/// The failure of a journal whose content makes no sense.
+pub fn damaged(git_dir: &Path, why: &str) -> Error {
+    FORMAT.damaged(&file(git_dir), why)
 }
 
 /// Writes the journal so that it survives a power cut.
 pub fn write(git_dir: &Path, journal: &Journal) -> Result<()> {
-    let bytes = serde_json::to_vec(journal).unwrap_or_default();
-    write_atomically(&file(git_dir), &bytes, true)
+    FORMAT.write(&file(git_dir), journal)
 }
 
 /// Removes the journal: the change is complete.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::git_dir::{remove_if_there, write_atomically};
+use super::files::{entries_of, read_if_there, remove_if_there, write_atomically};
 use crate::error::{Error, Result};
 
 /// A code repo that uses a store.
@@ -29,21 +29,25 @@ pub fn remember(cache: &Path, known: &Known) -> Result<()> {
     let bytes = serde_json::to_vec(known)
         .map_err(|e| Error::failed(format!("cannot note `{}`", known.code_repo.display())).cause(e.to_string()))?;
     let file = file(cache, known);
-    if std::fs::read(&file).is_ok_and(|old| old == bytes) {
+    if read_if_there(&file)?.is_some_and(|old| old == bytes) {
         return Ok(());
     }
     write_atomically(&file, &bytes, false)
 }
 
-/// All that is written down, sorted.
-pub fn all(cache: &Path) -> Vec<Known> {
-    let entries = std::fs::read_dir(folder(cache)).into_iter().flatten().flatten();
-    let mut all: Vec<Known> = entries
-        .filter_map(|entry| serde_json::from_slice(&std::fs::read(entry.path()).ok()?).ok())
-        .filter(|known: &Known| known.code_repo.is_absolute() && known.assets_folder.is_absolute())
-        .collect();
+/// All that is written down, sorted. A file that a power cut left empty or cut short says nothing.
+///
+/// # Errors
+/// When one of the files cannot be read: it may be of a code repo that uses what seems unused.
+pub fn all(cache: &Path) -> Result<Vec<Known>> {
+    let mut all: Vec<Known> = Vec::new();
+    for entry in entries_of(&folder(cache))? {
+        let Some(bytes) = read_if_there(&entry.path())? else { continue };
+        all.extend(serde_json::from_slice(&bytes));
+    }
+    all.retain(|known| known.code_repo.is_absolute() && known.assets_folder.is_absolute());
     all.sort();
-    all
+    Ok(all)
 }
 
 /// Forgets it.
@@ -83,9 +87,11 @@ mod tests {
         remember(dir.path(), &known("/a")).unwrap();
         assert_eq!(written(), before);
         std::fs::write(folder(dir.path()).join("garbage"), "{").unwrap();
-        assert_eq!(all(dir.path()), [known("/a"), known("/b")]);
+        assert_eq!(all(dir.path()).unwrap(), [known("/a"), known("/b")]);
         forget(dir.path(), &known("/a")).unwrap();
         forget(dir.path(), &known("/a")).unwrap();
-        assert_eq!(all(dir.path()), [known("/b")]);
+        assert_eq!(all(dir.path()).unwrap(), [known("/b")]);
+        std::fs::create_dir(folder(dir.path()).join("unreadable")).unwrap();
+        assert!(all(dir.path()).unwrap_err().message.contains("unreadable"));
     }
 }

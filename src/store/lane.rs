@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use super::files::{entries_of, text_if_there};
 use super::git_dir::{self, refs_below, write_atomically, write_ref};
 use super::parts::Part;
 use super::{CONFIG, HEAD, Store};
@@ -31,7 +32,7 @@ impl Store {
         std::fs::create_dir_all(&lanes).at("create", &lanes)?;
         let folder = tempfile::Builder::new().prefix(".lane-").tempdir_in(&lanes).at("write into", &lanes)?;
         git_dir::create(folder.path(), CONFIG, HEAD)?;
-        let shallow = self.shallow();
+        let shallow = self.shallow()?;
         if !shallow.is_empty() {
             write_atomically(&folder.path().join("shallow"), shallow.as_bytes(), false)?;
         }
@@ -77,7 +78,7 @@ impl Store {
 
 /// Brings what killed fetches have learned into the store in `dir`. Call it under the store's lock.
 pub fn take_in_left_over(dir: &Path) -> Result<()> {
-    for lane in lanes_of(dir) {
+    for lane in lanes_of(dir)? {
         take_in(dir, &lane)?;
         std::fs::remove_dir_all(&lane).at("remove", &lane)?;
     }
@@ -86,32 +87,38 @@ pub fn take_in_left_over(dir: &Path) -> Result<()> {
 
 /// Every commit without history that the store in `dir` knows of, as the lines of a `shallow` file. A pack is in place
 /// before its fetch has ended, so the lanes are asked too, and the file that git is about to put in place there.
-pub fn shallow(dir: &Path) -> String {
+///
+/// # Errors
+/// When one of these files cannot be read: git would take a commit whose parents are not here for damaged.
+pub fn shallow(dir: &Path) -> Result<String> {
     let mut lines = BTreeSet::new();
-    read_shallow(&mut lines, dir);
-    lanes_of(dir).iter().for_each(|lane| read_shallow(&mut lines, lane));
-    lines.into_iter().map(|line| line + "\n").collect()
+    read_shallow(&mut lines, dir)?;
+    for lane in lanes_of(dir)? {
+        read_shallow(&mut lines, &lane)?;
+    }
+    Ok(lines.into_iter().map(|line| line + "\n").collect())
 }
 
-fn read_shallow(lines: &mut BTreeSet<String>, git_dir: &Path) {
+fn read_shallow(lines: &mut BTreeSet<String>, git_dir: &Path) -> Result<()> {
     for name in ["shallow", "shallow.lock"] {
-        let text = std::fs::read_to_string(git_dir.join(name)).unwrap_or_default();
+        let text = text_if_there(&git_dir.join(name))?.unwrap_or_default();
         // A line that is cut short is none yet.
         let whole = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
         lines.extend(whole.map(str::to_string));
     }
+    Ok(())
 }
 
 /// The commits first: a ref promises that what it leads to can be worked with.
 fn take_in(store: &Path, lane: &Path) -> Result<()> {
-    let (known, mut all) = (std::fs::read_to_string(store.join("shallow")).unwrap_or_default(), BTreeSet::new());
-    read_shallow(&mut all, store);
-    read_shallow(&mut all, lane);
+    let (known, mut all) = (text_if_there(&store.join("shallow"))?.unwrap_or_default(), BTreeSet::new());
+    read_shallow(&mut all, store)?;
+    read_shallow(&mut all, lane)?;
     let text: String = all.into_iter().map(|line| line + "\n").collect();
     if text != known {
         write_atomically(&store.join("shallow"), text.as_bytes(), true)?;
     }
-    for (name, oid) in refs_below(lane, "refs/") {
+    for (name, oid) in refs_below(lane, "refs/")? {
         write_ref(store, &format!("refs/{name}"), &oid)?;
     }
     Ok(())
@@ -121,6 +128,6 @@ fn lanes_folder(store: &Path) -> PathBuf {
     store.join("lanes")
 }
 
-fn lanes_of(store: &Path) -> Vec<PathBuf> {
-    std::fs::read_dir(lanes_folder(store)).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+fn lanes_of(store: &Path) -> Result<Vec<PathBuf>> {
+    Ok(entries_of(&lanes_folder(store))?.into_iter().map(|entry| entry.path()).collect())
 }

@@ -5,6 +5,7 @@ use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::files::{entries_of, is_there};
 use crate::error::{AtPath, Error, Kind, Result};
 use crate::interrupt::sleep;
 use crate::names::printable;
@@ -151,16 +152,20 @@ pub fn remove_stale_git_locks(git_dir: &Path) -> Result<()> {
         "packed-refs.lock",
         "config.worktree.lock",
     ];
-    let present = || {
-        let mut found: Vec<PathBuf> =
-            names.iter().map(|name| git_dir.join(name)).filter(|path| path.exists()).collect();
-        find_locks(&git_dir.join("refs"), &mut found);
-        found
+    let present = || -> Result<Vec<PathBuf>> {
+        let mut found = Vec::new();
+        for path in names.iter().map(|name| git_dir.join(name)) {
+            if is_there(&path)? {
+                found.push(path);
+            }
+        }
+        find_locks(&git_dir.join("refs"), &mut found)?;
+        Ok(found)
     };
     let started = Instant::now();
-    while !present().is_empty() {
+    while !present()?.is_empty() {
         if started.elapsed() > Duration::from_secs(1) {
-            for path in present() {
+            for path in present()? {
                 std::fs::remove_file(&path).at("remove the stale lock", &path)?;
             }
         }
@@ -170,14 +175,15 @@ pub fn remove_stale_git_locks(git_dir: &Path) -> Result<()> {
 }
 
 /// Git locks each ref that it writes by a file beside it.
-fn find_locks(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        match entry.file_type() {
-            Ok(kind) if kind.is_dir() => find_locks(&entry.path(), found),
-            Ok(_) if entry.file_name().as_encoded_bytes().ends_with(b".lock") => found.push(entry.path()),
-            _ => {}
+fn find_locks(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
+    for entry in entries_of(folder)? {
+        if entry.file_type().at("look at", &entry.path())?.is_dir() {
+            find_locks(&entry.path(), found)?;
+        } else if entry.file_name().as_encoded_bytes().ends_with(b".lock") {
+            found.push(entry.path());
         }
     }
+    Ok(())
 }
 
 /// Removes packs that a killed download left unfinished in a store. Call it under the store's lock; a download that

@@ -6,6 +6,7 @@ pub mod apart;
 pub mod census;
 pub mod checkout;
 pub mod composite;
+pub mod files;
 mod filter;
 pub mod git_dir;
 pub mod journal;
@@ -13,6 +14,7 @@ pub mod known;
 pub mod lane;
 pub mod listing;
 pub mod lock;
+pub mod note;
 mod pack;
 mod parts;
 pub mod paths;
@@ -124,7 +126,10 @@ impl Store {
     }
 
     /// The commits without history, which a checkout has to know too.
-    pub fn shallow(&self) -> String {
+    ///
+    /// # Errors
+    /// As [`lane::shallow`].
+    pub fn shallow(&self) -> Result<String> {
         lane::shallow(&self.dir)
     }
 
@@ -135,8 +140,12 @@ impl Store {
         repo
     }
 
-    pub fn exists(&self) -> bool {
-        self.dir.join("HEAD").is_file()
+    /// Whether there is one.
+    ///
+    /// # Errors
+    /// When that cannot be told.
+    pub fn exists(&self) -> Result<bool> {
+        files::is_there(&self.dir.join("HEAD"))
     }
 
     /// Makes every want ready, downloading what is missing in few requests, and tells of each as soon as it is, while
@@ -156,7 +165,7 @@ impl Store {
         };
         self.mend()?;
         match work.run() {
-            Err(error) if error.kind == Kind::Failed && self.exists() && self.is_damaged() => {
+            Err(error) if error.kind == Kind::Failed && self.exists()? && self.is_damaged() => {
                 self.set_aside()?;
                 self.repo.git.report().note("the object store was damaged and is downloaded again");
                 work.run()
@@ -190,11 +199,11 @@ impl Store {
 
     /// Makes the empty repository beside its place and renames it there; whether it was not there yet.
     pub fn create(&self) -> Result<bool> {
-        if self.exists() {
+        if self.exists()? {
             return Ok(false);
         }
         self.make_stores_folder()?;
-        if self.dir.exists() {
+        if files::is_there(&self.dir)? {
             self.set_aside()?;
         }
         let stores = self.dir.parent().unwrap_or(&self.dir);
@@ -207,14 +216,14 @@ impl Store {
                 Ok(true)
             }
             // Another process was faster.
-            Err(_) if self.exists() => Ok(false),
+            Err(_) if self.exists()? => Ok(false),
             Err(e) => Err(e).at("create", &self.dir),
         }
     }
 
     /// Writes HEAD anew where a power cut left it empty: git would see no repository.
     pub fn mend_head(&self) -> Result<()> {
-        if has_lost_head(&self.dir) {
+        if has_lost_head(&self.dir)? {
             git_dir::write_atomically(&self.dir.join("HEAD"), HEAD.as_bytes(), true)?;
         }
         Ok(())
@@ -224,11 +233,11 @@ impl Store {
     /// complain of it. What is needed is downloaded again.
     pub fn mend(&self) -> Result<()> {
         self.mend_head()?;
-        if !pack::has_broken(&self.objects_dir()) {
+        if !pack::has_broken(&self.objects_dir())? {
             return Ok(());
         }
         let _lock = Lock::take(&lock_file(&self.dir), &self.access.patience, self.repo.git.report())?;
-        if pack::has_broken(&self.objects_dir()) {
+        if pack::has_broken(&self.objects_dir())? {
             self.set_aside()?;
             self.repo.git.report().note("the object store was damaged and is downloaded again");
         }
@@ -238,8 +247,11 @@ impl Store {
     /// Whether git cannot read it as a repository, or finds a pack broken.
     fn is_damaged(&self) -> bool {
         match self.repo.git.call(&self.repo.place, ["count-objects", "-v"]).run() {
-            // One that was killed says nothing about the store.
-            Ok(output) => output.code.is_some() && (!output.succeeded() || output.stderr.contains("error")),
+            // One that was killed, or that may not read it, says nothing about the store.
+            Ok(output) => {
+                let complains = !output.succeeded() || output.stderr.contains("error");
+                output.code.is_some() && complains && output.failure() != Failure::Disk
+            }
             Err(_) => false,
         }
     }
@@ -323,7 +335,7 @@ impl Store {
 
     /// The remote was asked for its refs, said that all is well, and named none.
     fn lists_nothing(&self) -> Error {
-        if pack::are_in(&self.objects_dir()) {
+        if pack::are_in(&self.objects_dir()).unwrap_or(true) {
             // It was not empty when these came.
             return Error::new(
                 Kind::Transient,
@@ -346,12 +358,12 @@ impl Store {
 }
 
 /// Whether git could not work in a store as it is: its HEAD or a pack was left cut short. The next restore mends it.
-pub fn is_cut_short(dir: &Path) -> bool {
-    has_lost_head(dir) || pack::has_broken(&dir.join("objects"))
+pub fn is_cut_short(dir: &Path) -> Result<bool> {
+    Ok(has_lost_head(dir)? || pack::has_broken(&dir.join("objects"))?)
 }
 
-fn has_lost_head(dir: &Path) -> bool {
-    std::fs::read(dir.join("HEAD")).is_ok_and(|head| head != HEAD.as_bytes())
+fn has_lost_head(dir: &Path) -> Result<bool> {
+    Ok(files::read_if_there(&dir.join("HEAD"))?.is_some_and(|head| head != HEAD.as_bytes()))
 }
 
 /// Where the stores are in a cache directory.

@@ -69,7 +69,7 @@ impl Store {
         const TRIES: usize = 3;
         let mut words = String::new();
         for _ in 0..TRIES {
-            let indexes: Vec<_> = pack::indexes(&self.objects_dir()).collect();
+            let indexes = pack::indexes(&self.objects_dir())?;
             if indexes.is_empty() {
                 return Ok(None);
             }
@@ -86,7 +86,7 @@ impl Store {
     }
 
     /// How many packs there are.
-    pub fn packs(&self) -> usize {
-        pack::indexes(&self.objects_dir()).count()
+    pub fn packs(&self) -> Result<usize> {
+        Ok(pack::indexes(&self.objects_dir())?.len())
     }
 }

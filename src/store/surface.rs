@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use super::checkout::{SHOWN, TAGS, pin_of};
 use super::git_dir::{read_head, read_ref};
 use super::journal;
+use crate::error::Result;
 use crate::manifest::{Form, Manifest};
 use crate::names::Oid;
 
@@ -16,42 +17,48 @@ use crate::names::Oid;
 pub struct Surface {
     git_dir: PathBuf,
     head: Oid,
-    shown: OnceLock<Option<Oid>>,
+    shown: OnceLock<Result<Option<Oid>>>,
     index: OnceLock<Option<Metadata>>,
 }
 
 impl Surface {
     /// Looks at the checkout in `dir`. Nothing when there is none, or when a change of it is not completed.
-    pub fn of(dir: &Path) -> Option<Surface> {
+    ///
+    /// # Errors
+    /// When that cannot be told.
+    pub fn of(dir: &Path) -> Result<Option<Surface>> {
         let git_dir = dir.join(".git");
         let real = |path: &Path| path.symlink_metadata().is_ok_and(|meta| meta.is_dir());
-        let head = read_head(&git_dir)?;
-        if !real(dir) || !real(&git_dir) || journal::exists(&git_dir) {
-            return None;
+        let Some(head) = read_head(&git_dir)? else { return Ok(None) };
+        if !real(dir) || !real(&git_dir) || journal::exists(&git_dir)? {
+            return Ok(None);
         }
-        Some(Surface { git_dir, head, shown: OnceLock::new(), index: OnceLock::new() })
+        Ok(Some(Surface { git_dir, head, shown: OnceLock::new(), index: OnceLock::new() }))
     }
 
     /// The pin of a manifest as a commit, when its slice is shown at it.
-    pub fn pin_of(&self, manifest: &Manifest) -> Option<Oid> {
+    ///
+    /// # Errors
+    /// When a ref that decides it cannot be read.
+    pub fn pin_of(&self, manifest: &Manifest) -> Result<Option<Oid>> {
         let instead = manifest.instead.as_ref();
-        match &manifest.form {
+        Ok(match &manifest.form {
             Form::Tag { .. } if instead.is_some() => {
                 instead.filter(|commit| **commit == self.head && self.index().is_some()).cloned()
             }
             Form::Branch { sha, .. } => {
                 // Without a pin only the remote knows.
-                let sha = instead.or(sha.as_ref())?;
-                let is_shown = pin_of(&self.git_dir, &manifest.slice).as_ref() == Some(sha) && self.head_is_ours();
+                let Some(sha) = instead.or(sha.as_ref()) else { return Ok(None) };
+                let is_shown = pin_of(&self.git_dir, &manifest.slice)?.as_ref() == Some(sha) && self.head_is_ours()?;
                 is_shown.then(|| sha.clone())
             }
             Form::Tag { tag: Some(tag), .. } => {
-                let is_head = |name: &str| read_ref(&self.git_dir, name).as_ref() == Some(&self.head);
-                let at_tag = is_head(&format!("{TAGS}{tag}")) || is_head(&tag.tag_ref());
+                let is_head = |name: &str| Ok(read_ref(&self.git_dir, name)?.as_ref() == Some(&self.head));
+                let at_tag = is_head(&format!("{TAGS}{tag}"))? || is_head(&tag.tag_ref())?;
                 (at_tag && self.index().is_some()).then(|| self.head.clone())
             }
             Form::Tag { .. } => None,
-        }
+        })
     }
 
     /// When git wrote the index.
@@ -60,8 +67,11 @@ impl Surface {
     }
 
     /// Whether HEAD is where the last restore left it.
-    fn head_is_ours(&self) -> bool {
-        self.shown.get_or_init(|| read_ref(&self.git_dir, SHOWN)).as_ref() == Some(&self.head)
+    fn head_is_ours(&self) -> Result<bool> {
+        self.shown
+            .get_or_init(|| read_ref(&self.git_dir, SHOWN))
+            .clone()
+            .map(|shown| shown.as_ref() == Some(&self.head))
     }
 
     fn index(&self) -> Option<&Metadata> {
@@ -71,8 +81,12 @@ impl Surface {
 }
 
 /// Whether the checkout in `dir` shows the manifest's slice at its pin.
-pub fn is_at_pin(dir: &Path, manifest: &Manifest) -> bool {
-    Surface::of(dir).is_some_and(|surface| surface.pin_of(manifest).is_some())
+///
+/// # Errors
+/// When that cannot be told.
+pub fn is_at_pin(dir: &Path, manifest: &Manifest) -> Result<bool> {
+    let Some(surface) = Surface::of(dir)? else { return Ok(false) };
+    Ok(surface.pin_of(manifest)?.is_some())
 }
 
 /// Checkouts that are looked at once for all of their slices.
@@ -80,7 +94,7 @@ pub fn is_at_pin(dir: &Path, manifest: &Manifest) -> bool {
 pub struct Surfaces(Mutex<HashMap<PathBuf, Option<Arc<Surface>>>>);
 
 impl Surfaces {
-    /// As [`Surface::of`].
+    /// As [`Surface::of`]; nothing either where that fails: the slow path reads the same files, and reports it.
     pub fn of(&self, dir: &Path) -> Option<Arc<Surface>> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(surface) = known.get(dir) {
@@ -88,7 +102,7 @@ impl Surfaces {
         }
         drop(known);
         // Two threads may look at the same; others need not wait for that.
-        let surface = Surface::of(dir).map(Arc::new);
+        let surface = Surface::of(dir).unwrap_or(None).map(Arc::new);
         known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.entry(dir.to_path_buf()).or_insert(surface).clone()
     }

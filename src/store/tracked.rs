@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
+use super::files::{entries_of, text_if_there};
 use crate::git::parse;
 
 /// What the index says.
@@ -13,26 +14,25 @@ pub enum Tracked {
     No,
     /// This file.
     Yes(String),
-    /// It is in a form that is not read here.
+    /// It is in a form that is not read here, or cannot be read here: git is to be asked.
     Unknown,
 }
 
 /// Looks in the index of the git directory of a code repo for files below a folder (from its root, with `/`).
 pub fn below(git_dir: &Path, folder: &str) -> Tracked {
     // A linked worktree has its configuration elsewhere.
-    let common = std::fs::read_to_string(git_dir.join("commondir")).unwrap_or_default();
-    let config = std::fs::read_to_string(git_dir.join(common.trim()).join("config")).unwrap_or_default();
+    let Ok(common) = text_if_there(&git_dir.join("commondir")) else { return Tracked::Unknown };
+    let common = git_dir.join(common.unwrap_or_default().trim());
+    let Ok(config) = text_if_there(&common.join("config")) else { return Tracked::Unknown };
+    let config = config.unwrap_or_default();
     let is_sha256 = parse::config_value(&config, "extensions", "objectformat").is_some_and(|format| format == "sha256");
-    let is_split = || {
-        let names = std::fs::read_dir(git_dir).into_iter().flatten().flatten();
-        names.into_iter().any(|entry| entry.file_name().to_string_lossy().starts_with("sharedindex."))
-    };
     let file = match File::open(git_dir.join("index")) {
         Ok(file) => file,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Tracked::No,
         Err(_) => return Tracked::Unknown,
     };
-    if is_split() {
+    let Ok(names) = entries_of(git_dir) else { return Tracked::Unknown };
+    if names.iter().any(|entry| entry.file_name().to_string_lossy().starts_with("sharedindex.")) {
         return Tracked::Unknown;
     }
     find(&mut BufReader::new(file), folder.as_bytes(), if is_sha256 { 32 } else { 20 }).unwrap_or(Tracked::Unknown)

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::checkout::Checkout;
+use super::files::{entries_of, is_there, read_if_there};
 use super::git_dir::ATTRIBUTES;
 use crate::error::{AtPath, Error, Result, shell_word};
 use crate::git::{Place, Repo};
@@ -39,9 +40,6 @@ const HARMLESS_KEYS: &[&str] = &[
     "user.email",
 ];
 
-/// How deep links are looked for: where git and this program write.
-const DEPTH: usize = 12;
-
 impl Checkout {
     /// Makes sure that running git here runs nothing that a stranger planted.
     ///
@@ -58,20 +56,20 @@ impl Checkout {
                 return Err(refuse(format!("`{}` {why}", path.display())));
             }
         }
-        if let Some(link) = find_link(&self.git_dir, DEPTH) {
-            return Err(refuse(format!("`{}` is a symbolic link", self.git_dir.join(link).display())));
+        if let Some(link) = find_link(&self.git_dir)? {
+            return Err(refuse(format!("`{}` is a symbolic link", link.display())));
         }
         for name in ["commondir", "gitdir"] {
-            if self.git_dir.join(name).exists() {
+            if is_there(&self.git_dir.join(name))? {
                 return Err(refuse(format!("`.git/{name}` leads to another repository")));
             }
         }
-        if self.has_our_config() {
+        if self.has_our_config()? {
             return Ok(());
         }
         for name in ["config", "config.worktree"] {
             let file = self.git_dir.join(name);
-            if file.symlink_metadata().is_err() {
+            if !is_there(&file)? {
                 continue;
             }
             // Read from outside the repository, so that git does not obey the file before it is checked. Below a file
@@ -100,16 +98,16 @@ impl Checkout {
     /// As [`Checkout::check_is_ours`], for a caller that does not put the attributes right before git compares files.
     pub fn check_before_looking(&self) -> Result<()> {
         self.check_is_ours()?;
-        match self.has_foreign_attributes() {
+        match self.has_foreign_attributes()? {
             true => Err(self.not_ours("`.git/info/attributes` may run filters or change recordings".into())),
             false => Ok(()),
         }
     }
 
     /// Whether somebody changed what switches attributes off. A checkout that another tool made has none.
-    pub fn has_foreign_attributes(&self) -> bool {
-        let text = std::fs::read(self.git_dir.join("info/attributes"));
-        text.is_ok_and(|text| text != ATTRIBUTES.as_bytes())
+    pub fn has_foreign_attributes(&self) -> Result<bool> {
+        let text = read_if_there(&self.git_dir.join("info/attributes"))?;
+        Ok(text.is_some_and(|text| text != ATTRIBUTES.as_bytes()))
     }
 
     fn not_ours(&self, why: String) -> Error {
@@ -120,24 +118,26 @@ impl Checkout {
     }
 }
 
-/// The first symbolic link below a folder: git would write through it to wherever it leads.
-fn find_link(folder: &Path, depth: usize) -> Option<PathBuf> {
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let kind = entry.file_type().ok()?;
-        if kind.is_symlink() {
-            return Some(entry.path());
-        }
-        // Single objects are never written over, and there may be many folders of them.
-        let is_of_objects = entry.file_name().len() == 2 && folder.ends_with("objects");
-        if kind.is_dir()
-            && depth > 0
-            && !is_of_objects
-            && let Some(link) = find_link(&entry.path(), depth - 1)
-        {
-            return Some(link);
+/// A symbolic link below a folder, at any depth: git would write through it to wherever it leads.
+///
+/// # Errors
+/// When a folder cannot be looked through: a link may be in it.
+fn find_link(folder: &Path) -> Result<Option<PathBuf>> {
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in entries_of(&folder)? {
+            let kind = entry.file_type().at("look at", &entry.path())?;
+            if kind.is_symlink() {
+                return Ok(Some(entry.path()));
+            }
+            // Single objects are never written over, and there may be many folders of them.
+            let is_of_objects = entry.file_name().len() == 2 && folder.ends_with("objects");
+            if kind.is_dir() && !is_of_objects {
+                folders.push(entry.path());
+            }
         }
     }
-    None
+    Ok(None)
 }
 
 /// Whether a configuration key cannot run a command. A clone also notes the upstream of the default branch, whatever

@@ -65,7 +65,7 @@ impl Work<'_> {
         let store = self.store;
         let repo = store.with_objects_of(self.also_objects);
         let mut objects = None;
-        if store.exists() {
+        if store.exists()? {
             let open = self.still_open();
             self.look(objects.insert(repo.objects()?), open, Asked::Commits)?;
         }

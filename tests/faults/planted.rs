@@ -70,7 +70,7 @@ const PLANTS: &[Plant] = plants! {
     Checkout "empty shallow" |git| empty(git.join("shallow"));
     Checkout "no sparse patterns" |git| drop(std::fs::remove_file(git.join("info/sparse-checkout")));
     Checkout "empty journal" |git| write(&git.join("assets-journal"), "");
-    Checkout "journal cut short" |git| write(&git.join("assets-journal"), "{\"operation\":\"restore\",");
+    Checkout "journal of zeros" |git| write(&git.join("assets-journal"), "\0\0\0\0\0\0\0\0");
     Checkout "temporary files" |git| {
         for name in [".tmp-aaaaaa", "assets-index", "assets-index-merge", "objects/pack/tmp_pack_aaaaaa"] {
             write(&git.join(name), "rubbish");

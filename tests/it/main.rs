@@ -39,3 +39,5 @@ mod tag_form;
 mod terminal;
 mod token;
 mod troubleshooting;
+#[cfg(unix)]
+mod unreadable;

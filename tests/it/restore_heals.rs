@@ -462,12 +462,24 @@ fn a_journal_without_sense_and_files_cut_short_heal() {
         wanted = at_new.clone();
         assert_eq!(s.slice(), wanted);
 
-        for garbage in ["", "{", "null"] {
-            write(&checkout.join(".git/assets-journal"), garbage);
+        let journal = checkout.join(".git/assets-journal");
+        // A power cut leaves one that was not on disk yet empty, or full of zeros.
+        for empty in ["", "\0\0\0\0"] {
+            write(&journal, empty);
             s.code.assets(["restore", "sdk/a"]).ok();
             assert_eq!(s.slice(), wanted);
-            assert!(!checkout.join(".git/assets-journal").exists());
+            assert!(!journal.exists());
         }
+        // What is to be completed cannot be told from any other.
+        for damaged in
+            ["{", "null", r#"{"operation":"restore","from":"x","to":"y","slices":{},"put_back":[],"kept":[]}"#]
+        {
+            write(&journal, damaged);
+            let before = snapshot(&checkout);
+            s.code.assets(["restore", "sdk/a"]).fails(1).says("is damaged").says(&journal.to_string_lossy());
+            assert!(snapshot(&checkout) == before, "{damaged}");
+        }
+        std::fs::remove_file(&journal).unwrap();
         for (name, content) in
             [("index", ""), ("index", "DIRC, and rubbish from there"), ("HEAD", ""), ("HEAD.lock", "x")]
         {

@@ -296,9 +296,13 @@ fn an_interrupted_restore() {
         assert!(run.stdout.contains("\n  a restore was interrupted: `assets restore sdk/moved` completes it\n"));
         s.code.assets(["restore", "sdk/moved"]).ok();
         s.status(["--exit-code", "sdk/moved"]).ok();
-        // Never completely written, so nothing has begun.
-        write(&s.checkout.join(".git/assets-journal"), "{");
+        // Never written to the disk, so nothing has begun.
+        write(&s.checkout.join(".git/assets-journal"), "");
         s.status(["--exit-code", "sdk/moved"]).ok();
+        // What has begun cannot be told.
+        write(&s.checkout.join(".git/assets-journal"), "{");
+        s.status(["--exit-code", "sdk/moved"]).fails(1);
+        assert_eq!(s.of("moved")["state"], "broken");
     });
 }
 

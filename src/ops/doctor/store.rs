@@ -11,7 +11,7 @@ use crate::units::{count, size};
 /// Every object in it is what its id says.
 pub fn is_whole(context: &Context, manifest: &Manifest, store: &Store) -> Result<Finding> {
     let name = store.name();
-    if !store.exists() {
+    if !store.exists()? {
         return Finding::fine(format!("nothing of `{name}` is here yet"));
     }
     let report = context.git()?.report();
@@ -29,6 +29,6 @@ pub fn is_whole(context: &Context, manifest: &Manifest, store: &Store) -> Result
                 manifest.argument
             )));
     }
-    let (packs, bytes) = (count(store.packs(), "pack"), size(gc::bytes_of(store.dir())));
+    let (packs, bytes) = (count(store.packs()?, "pack"), size(gc::bytes_of(store.dir())));
     Finding::fine(format!("{bytes} of `{name}` in {packs}, whole"))
 }

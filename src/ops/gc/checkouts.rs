@@ -9,25 +9,27 @@ use crate::names::RepoPath;
 use crate::ops::apply::{self, Transition};
 use crate::ops::enter::{enter, head_for, pending};
 use crate::ops::{Context, stash};
-use crate::store::checkout::{Checkout, is_of_shown_slices};
+use crate::store::checkout::{Checkout, check_readable, is_of_shown_slices};
+use crate::store::files::entries_of;
 use crate::store::git_dir::{refs_below, remove_if_there};
 use crate::store::lock::Lock;
-use crate::store::{journal, use_file};
+use crate::store::{journal, note, use_file};
 use crate::units::count;
 
 /// Why a checkout must stay although no manifest asks for it; `None` if nothing in it could be lost.
 pub fn why_it_stays(context: &Context, seen: &Seen) -> Result<Option<String>> {
     let Some(checkout) = seen.open(context)? else { return Ok(Some("it was not made by `assets`".into())) };
-    if let Some(why) = why_nothing_may_change(&checkout) {
+    if let Some(why) = why_nothing_may_change(&checkout)? {
         return Ok(Some(why));
     }
-    let mut refs = refs_below(&checkout.git_dir, "refs/").into_keys().map(|name| format!("refs/{name}"));
-    if let Some(name) = refs.find(|name| !is_of_shown_slices(&checkout.git_dir, name)) {
-        return Ok(Some(match name.split('/').nth(2) {
-            Some("stash") => "it has stash entries".into(),
-            Some("by-hand") => "it has commits made by hand".into(),
-            _ => format!("it has the ref `{name}`"),
-        }));
+    for name in refs_below(&checkout.git_dir, "refs/")?.into_keys().map(|name| format!("refs/{name}")) {
+        if !is_of_shown_slices(&checkout.git_dir, &name)? {
+            return Ok(Some(match name.split('/').nth(2) {
+                Some("stash") => "it has stash entries".into(),
+                Some("by-hand") => "it has commits made by hand".into(),
+                _ => format!("it has the ref `{name}`"),
+            }));
+        }
     }
     Ok(match checkout.repo.count_unlike_head(&RepoPath::default()) {
         Ok(0) => None,
@@ -40,10 +42,10 @@ pub fn why_it_stays(context: &Context, seen: &Seen) -> Result<Option<String>> {
 /// Why a slice must stay shown although no manifest asks for it.
 fn why_slice_stays(context: &Context, seen: &Seen, slice: &RepoPath) -> Result<Option<String>> {
     let Some(checkout) = seen.open(context)? else { return Ok(Some("it was not made by `assets`".into())) };
-    if let Some(why) = why_nothing_may_change(&checkout) {
+    if let Some(why) = why_nothing_may_change(&checkout)? {
         return Ok(Some(why));
     }
-    if stash::counts(&checkout.git_dir).keys().any(|stashed| stashed == slice || stashed.is_root()) {
+    if stash::counts(&checkout.git_dir)?.keys().any(|stashed| stashed == slice || stashed.is_root()) {
         return Ok(Some(format!("`{slice}` has stash entries")));
     }
     Ok(match pending(&checkout, slice) {
@@ -67,23 +69,25 @@ pub fn sort_slices(context: &Context, seen: &Seen, unwanted: &[RepoPath]) -> Res
 }
 
 /// What forbids any change: work under way, or hands that were here.
-fn why_nothing_may_change(checkout: &Checkout) -> Option<String> {
+///
+/// # Errors
+/// When a file that says so cannot be read.
+fn why_nothing_may_change(checkout: &Checkout) -> Result<Option<String>> {
+    check_readable(&checkout.git_dir)?;
     if let Err(error) = checkout.check_before_looking() {
-        return Some(error.causes.first().cloned().unwrap_or(error.message));
+        return Ok(Some(error.causes.first().cloned().unwrap_or(error.message)));
     }
-    let has = |wanted: &str| {
-        let names = std::fs::read_dir(&checkout.git_dir).into_iter().flatten().flatten();
-        names.into_iter().any(|entry| entry.file_name().to_string_lossy().starts_with(wanted))
+    let names = entries_of(&checkout.git_dir)?;
+    let has = |wanted: &str| names.iter().any(|entry| entry.file_name().to_string_lossy().starts_with(wanted));
+    let head = checkout.head()?;
+    let why = match () {
+        () if journal::exists(&checkout.git_dir)? => "a command in it was interrupted",
+        () if has(note::PUSH) => "a push from it was interrupted",
+        () if has("worktrees") => "it has linked work trees",
+        () if head.is_none() || head != checkout.shown()? => "its HEAD was moved by hand",
+        () => return Ok(None),
     };
-    match () {
-        () if journal::exists(&checkout.git_dir) => Some("a command in it was interrupted".into()),
-        () if has("assets-push-") => Some("a push from it was interrupted".into()),
-        () if has("worktrees") => Some("it has linked work trees".into()),
-        () if checkout.head().is_none() || checkout.head() != checkout.shown() => {
-            Some("its HEAD was moved by hand".into())
-        }
-        () => None,
-    }
+    Ok(Some(why.into()))
 }
 
 /// Removes a checkout, if it may go now that it is locked; whether it went.
@@ -91,7 +95,7 @@ pub fn remove(context: &Context, seen: &Seen) -> Result<bool> {
     let Some(checkout) = seen.open(context)? else { return Ok(false) };
     let _locks = lock(context, &checkout)?;
     let unclaimed = claim(&World::observe(context)?, seen) == Claim::Unclaimed;
-    if !unclaimed || !checkout.exists() || why_it_stays(context, seen)?.is_some() {
+    if !unclaimed || !checkout.exists()? || why_it_stays(context, seen)?.is_some() {
         return Ok(false);
     }
     remove_if_there(&seen.folder.join("breadcrumb").join(format!("{}.breadcrumb", seen.name)))?;
@@ -109,10 +113,10 @@ pub fn drop_slices(context: &Context, seen: &Seen) -> Result<bool> {
         return Ok(false);
     }
     let Some(mut objects) = enter(&checkout)? else { return Ok(false) };
-    let shown = checkout.slices();
+    let shown = checkout.slices()?;
     let mut slices = shown.clone();
     slices.retain(|slice, _| !go.contains(slice));
-    let from = checkout.head().ok_or_else(|| Error::failed(format!("`{}` has no HEAD", seen.dir.display())))?;
+    let from = checkout.head()?.ok_or_else(|| Error::failed(format!("`{}` has no HEAD", seen.dir.display())))?;
     let to = head_for(&checkout, Some(&mut objects), &slices, Some((&from, &shown)))?;
     let transition = Transition {
         operation: "gc",

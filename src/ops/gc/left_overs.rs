@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::observe::World;
+use crate::error::Error;
 use crate::ops::push::scanner::FILES;
+use crate::store::files::entries_of;
 use crate::store::{known, stores_folder};
 
 /// How the names of directories begin that are being removed.
@@ -24,18 +26,27 @@ pub struct LeftOver {
     pub broken: bool,
 }
 
-/// Finds them in the assets folders and the cache directory.
-pub fn find(world: &World, cache: &Path) -> Vec<LeftOver> {
+/// Finds them in the assets folders and the cache directory. What cannot be read goes to `errors`.
+pub fn find(world: &World, cache: &Path, errors: &mut Vec<(String, Error)>) -> Vec<LeftOver> {
     let mut places: Vec<PathBuf> = vec![cache.to_path_buf(), known::folder(cache), stores_folder(cache)];
-    let stores = super::stores_in(cache);
+    // If they cannot be listed, neither can their folder.
+    let stores = super::stores_in(cache).unwrap_or_default();
     let packs: Vec<PathBuf> = stores.iter().map(|store| store.join("objects/pack")).collect();
     places.extend(stores);
     for folder in world.folders() {
         places.extend([folder.to_path_buf(), folder.join("breadcrumb")]);
     }
-    places.extend(world.checkouts.iter().map(|seen| seen.dir.join(".git")));
-    let mut found = Vec::new();
-    for entry in places.iter().chain(&packs).flat_map(std::fs::read_dir).flatten().flatten() {
+    let readable = world.checkouts.iter().filter(|seen| seen.trouble.is_none());
+    places.extend(readable.map(|seen| seen.dir.join(".git")));
+    places.retain(|place| !world.unread.iter().any(|(folder, _)| folder == place));
+    let (mut found, mut entries) = (Vec::new(), Vec::new());
+    for place in places.iter().chain(&packs) {
+        match entries_of(place) {
+            Ok(some) => entries.extend(some),
+            Err(error) => errors.push((place.to_string_lossy().into_owned(), error)),
+        }
+    }
+    for entry in entries {
         let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
         let downloaded = name.starts_with(DOWNLOADED) && packs.iter().any(|packs| path.starts_with(packs));
         let unfinished = downloaded || is_ours(&path, &name);
@@ -68,11 +79,12 @@ fn is_ours(path: &Path, name: &str) -> bool {
 }
 
 fn is_packs(folder: &Path) -> bool {
-    let mut entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.all(|entry| {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        name.starts_with("pack-") || name.starts_with(DOWNLOADED) || name.starts_with(WRITTEN)
+    entries_of(folder).is_ok_and(|entries| {
+        entries.iter().all(|entry| {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            name.starts_with("pack-") || name.starts_with(DOWNLOADED) || name.starts_with(WRITTEN)
+        })
     })
 }
 
@@ -82,12 +94,14 @@ pub fn is_broken(name: &str) -> bool {
     !time.is_empty() && time.bytes().all(|b| b.is_ascii_digit() || b == b'-')
 }
 
-/// The bytes of the files at and below a path, and when the last of them was changed. Links are not followed.
+/// The bytes of the files at and below a path, and when the last of them was changed: now, where that cannot be told.
+/// Links are not followed.
 pub fn measure(path: &Path) -> (u64, SystemTime) {
     let Ok(meta) = path.symlink_metadata() else { return (0, SystemTime::UNIX_EPOCH) };
     let mut total = (if meta.is_dir() { 0 } else { meta.len() }, meta.modified().unwrap_or(SystemTime::now()));
     if meta.is_dir() {
-        for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
+        let Ok(entries) = entries_of(path) else { return (total.0, SystemTime::now()) };
+        for entry in entries {
             let (bytes, changed) = measure(&entry.path());
             total = (total.0 + bytes, total.1.max(changed));
         }

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use super::Context;
 use crate::error::{AtPath, Error, Kind, Result};
 use crate::interrupt;
+use crate::store::files::{entries_of, is_there};
 use crate::store::lock::{self, Lock};
 use crate::store::{is_cut_short, known, lane, lock_file, stores_folder, use_file};
 use crate::units::count;
@@ -72,6 +73,9 @@ pub struct Found {
     pub errors: Vec<(String, Error)>,
 }
 
+/// What becomes of the rest while something cannot be read.
+const UNTIL_THEN: &str = "until then nothing goes that it may use";
+
 /// Looks at everything; with `remove` what nobody uses is removed.
 pub fn gc(context: &Context, remove: bool) -> Result<Found> {
     context.git()?.report().phase("looking for what is used");
@@ -79,7 +83,10 @@ pub fn gc(context: &Context, remove: bool) -> Result<Found> {
     context.vouch_for_git()?;
     let mut found = Found::default();
     for (path, error) in world.repos.iter().flat_map(CodeRepo::broken) {
-        found.errors.push((path.clone(), error.clone().hint("until then nothing goes that it may use")));
+        found.errors.push((path.clone(), error.clone().hint(UNTIL_THEN)));
+    }
+    for (folder, error) in &world.unread {
+        found.errors.push((folder.to_string_lossy().into_owned(), error.clone().hint(UNTIL_THEN)));
     }
     for repo in world.repos.iter().filter(|repo| repo.is_gone()) {
         let item = gone_repo(context, repo, remove);
@@ -87,17 +94,25 @@ pub fn gc(context: &Context, remove: bool) -> Result<Found> {
     }
     let mut gone = BTreeSet::new();
     for seen in &world.checkouts {
+        if let Some(error) = &seen.trouble {
+            found.errors.push((seen.dir.to_string_lossy().into_owned(), error.clone().hint(UNTIL_THEN)));
+            continue;
+        }
         let item = checkout(context, &world, seen, remove);
         if item.as_ref().is_ok_and(|item| item.fate == Fate::Goes) {
             gone.insert(seen.dir.clone());
         }
         found.add(&seen.dir, item)?;
     }
-    for dir in stores_in(&context.environment.cache_dir) {
+    let stores = stores_in(&context.environment.cache_dir).unwrap_or_else(|error| {
+        found.errors.push((stores_folder(&context.environment.cache_dir).to_string_lossy().into_owned(), error));
+        Vec::new()
+    });
+    for dir in stores {
         let item = if remove { clean_store(context, &dir) } else { store(context, &world, &dir, &gone, false) };
         found.add(&dir, item)?;
     }
-    for left_over in left_overs::find(&world, &context.environment.cache_dir) {
+    for left_over in left_overs::find(&world, &context.environment.cache_dir, &mut found.errors) {
         let path = left_over.path.clone();
         found.add(&path, self::left_over(left_over, remove))?;
     }
@@ -105,8 +120,13 @@ pub fn gc(context: &Context, remove: bool) -> Result<Found> {
 }
 
 /// What killed runs left in the cache and in the assets folders of the code repos that use it.
+///
+/// # Errors
+/// When a place where they may be cannot be read.
 pub fn find_left_overs(context: &Context) -> Result<Vec<LeftOver>> {
-    Ok(left_overs::find(&World::observe(context)?, &context.environment.cache_dir))
+    let mut errors = Vec::new();
+    let found = left_overs::find(&World::observe(context)?, &context.environment.cache_dir, &mut errors);
+    errors.pop().map_or(Ok(found), |(_, error)| Err(error))
 }
 
 /// The bytes of all files below a directory.
@@ -128,19 +148,20 @@ impl Found {
 }
 
 /// The directories of the stores.
-fn stores_in(cache: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(stores_folder(cache)).into_iter().flatten().flatten();
+fn stores_in(cache: &Path) -> Result<Vec<PathBuf>> {
     let is_store = |dir: &PathBuf| {
         let name = dir.file_name().unwrap_or_default().to_string_lossy();
-        dir.join("HEAD").is_file() && !name.starts_with('.') && !left_overs::is_broken(&name)
+        // One of which that cannot be told is looked at, and named.
+        is_there(&dir.join("HEAD")).unwrap_or(true) && !name.starts_with('.') && !left_overs::is_broken(&name)
     };
-    let mut stores: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_store).collect();
+    let paths = entries_of(&stores_folder(cache))?.into_iter().map(|entry| entry.path());
+    let mut stores: Vec<PathBuf> = paths.filter(is_store).collect();
     stores.sort();
-    stores
+    Ok(stores)
 }
 
 fn gone_repo(context: &Context, repo: &CodeRepo, remove: bool) -> Result<Item> {
-    let done = remove && !repo.root.join(".git").exists();
+    let done = remove && !is_there(&repo.root.join(".git"))?;
     if done {
         for known in &repo.known {
             known::forget(&context.environment.cache_dir, known)?;
@@ -217,6 +238,7 @@ fn clean_store(context: &Context, dir: &Path) -> Result<Item> {
 /// Looks at a store, as if the checkouts in `gone` were no more; removes what is not needed if that is asked.
 fn store(context: &Context, world: &World, dir: &Path, gone: &BTreeSet<PathBuf>, remove: bool) -> Result<Item> {
     let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let is_damaged = is_cut_short(dir)?;
     let mut item = Item {
         what: What::Store,
         path: dir.to_path_buf(),
@@ -249,12 +271,12 @@ fn store(context: &Context, world: &World, dir: &Path, gone: &BTreeSet<PathBuf>,
         n => format!("used by {} of {}", count(n, "manifest"), count(repos, "code repo")),
     };
     item.users = manifests;
-    if is_cut_short(dir) {
+    if is_damaged {
         item.why.push_str("; kept whole: it is damaged, and the next `assets restore` mends it");
         return Ok(item);
     }
     let repo = needs::place(context.git()?, dir, None);
-    let files = repack::Files::of(dir);
+    let files = repack::Files::of(dir)?;
     let have = repo.all_objects()?;
     let kept = match needs::kept(context, world, (dir, &name), &have, gone) {
         Ok(kept) => kept,

@@ -14,8 +14,9 @@ use crate::ops::Context;
 use crate::settings::Limits;
 use crate::store::census::Census;
 use crate::store::checkout::is_of_shown_slices;
+use crate::store::files::{entries_of, is_there, text_if_there};
 use crate::store::git_dir::{read_head, read_ref, refs_below};
-use crate::store::listing;
+use crate::store::{listing, note};
 
 /// What somebody refers to.
 #[derive(Default)]
@@ -50,7 +51,7 @@ pub fn kept(
 ) -> Result<Kept> {
     let git = context.git()?;
     let store = place(git, dir, None);
-    let mut needs = of_manifests(world, dir, name);
+    let mut needs = of_manifests(world, dir, name)?;
     let limits = &context.environment.limits;
     let mut walk = Walk { have, kept: HashSet::new(), limits };
     let borrowing = world.checkouts.iter().filter(|seen| seen.borrows.iter().any(|borrowed| borrowed == name));
@@ -62,7 +63,7 @@ pub fn kept(
         let checkout = checkout.ok_or_else(|| unclear(Error::failed("it was not made by `assets`")))?;
         checkout.check_before_looking().map_err(unclear)?;
         let theirs = of_checkout(seen).map_err(unclear)?;
-        if seen.dir.join(".git/index").exists() {
+        if is_there(&seen.dir.join(".git/index"))? {
             walk.keep(checkout.repo.shown_blobs().map_err(unclear)?);
         }
         let own = theirs.not_in(&mut store_objects)?;
@@ -90,14 +91,14 @@ pub fn place(git: &Git, dir: &Path, work_tree: Option<&Path>) -> Repo {
     Repo { git: git.clone(), place }
 }
 
-fn of_manifests(world: &World, dir: &Path, name: &str) -> Needs {
+fn of_manifests(world: &World, dir: &Path, name: &str) -> Result<Needs> {
     let mut needs = Needs::default();
     for wanted in world.repos.iter().flat_map(|repo| repo.manifests()).filter(|wanted| wanted.store == name) {
         let commit = match wanted.manifest.pin() {
             Pin::Commit(oid) => Some(oid),
             Pin::Tag(tag) => {
                 needs.tags.insert(tag.to_string());
-                read_ref(dir, &tag.tag_ref())
+                read_ref(dir, &tag.tag_ref())?
             }
             // Whatever it was last, the checkout refers to it.
             Pin::Tip { .. } => None,
@@ -107,19 +108,19 @@ fn of_manifests(world: &World, dir: &Path, name: &str) -> Needs {
             needs.slices.insert((commit, wanted.manifest.slice.clone()));
         }
     }
-    needs
+    Ok(needs)
 }
 
 /// What a checkout refers to, by its files.
 fn of_checkout(seen: &Seen) -> Result<Needs> {
     let git_dir = seen.dir.join(".git");
-    if git_dir.join("worktrees").exists() || git_dir.join("commondir").exists() {
+    if is_there(&git_dir.join("worktrees"))? || is_there(&git_dir.join("commondir"))? {
         return Err(Error::failed("it is shared with other work trees"));
     }
     let mut needs = Needs::default();
-    for (name, oid) in refs_below(&git_dir, "refs/") {
+    for (name, oid) in refs_below(&git_dir, "refs/")? {
         let name = format!("refs/{name}");
-        let is_shown = is_of_shown_slices(&git_dir, &name);
+        let is_shown = is_of_shown_slices(&git_dir, &name)?;
         if let Some(tag) = name.strip_prefix("refs/tags/") {
             needs.tags.insert(tag.to_string());
         }
@@ -129,9 +130,9 @@ fn of_checkout(seen: &Seen) -> Result<Needs> {
             needs.whole.insert(oid)
         };
     }
-    let slices = crate::store::checkout::slices_in(&git_dir);
+    let slices = crate::store::checkout::slices_in(&git_dir)?;
     needs.slices.extend(slices.into_iter().map(|(slice, pin)| (pin, slice)));
-    if let Some(head) = read_head(&git_dir) {
+    if let Some(head) = read_head(&git_dir)? {
         let known = needs.commits.contains(&head);
         if known {
             needs.commits.insert(head)
@@ -140,11 +141,10 @@ fn of_checkout(seen: &Seen) -> Result<Needs> {
         };
     }
     // Journal, notes of pushes, and what git leaves there of a merge or the like by hand.
-    for entry in std::fs::read_dir(&git_dir).into_iter().flatten().flatten() {
-        let file = entry.file_name().to_string_lossy().into_owned();
-        if file == "assets-journal" || file.starts_with("assets-push-") || file.ends_with("_HEAD") {
-            needs.whole.extend(ids_in(&std::fs::read_to_string(entry.path()).unwrap_or_default()));
-        }
+    let of_git =
+        entries_of(&git_dir)?.into_iter().filter(|entry| entry.file_name().to_string_lossy().ends_with("_HEAD"));
+    for file in note::files_in(&git_dir)?.into_iter().chain(of_git.map(|entry| entry.path())) {
+        needs.whole.extend(ids_in(&text_if_there(&file)?.unwrap_or_default()));
     }
     Ok(needs)
 }

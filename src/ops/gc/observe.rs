@@ -9,7 +9,8 @@ use crate::error::{Error, Result};
 use crate::manifest::{Manifest, locate};
 use crate::names::RepoPath;
 use crate::ops::{Context, discover};
-use crate::store::checkout::{Checkout, check_folder, slices_in};
+use crate::store::checkout::{Checkout, check_readable, slices_in};
+use crate::store::files::{entries_of, is_folder, is_there, text_if_there};
 use crate::store::known::{self, Known};
 use crate::store::{Store, stores_folder};
 
@@ -49,19 +50,23 @@ pub struct Seen {
     /// The stores that it borrows from; none in a checkout that another tool made.
     pub borrows: Vec<String>,
     pub slices: BTreeSet<RepoPath>,
+    /// Why it cannot be told what is in it: then it stays, and so does every store that it may need.
+    pub trouble: Option<Error>,
 }
 
 /// Everything that decides what is used.
 pub struct World {
     pub repos: Vec<CodeRepo>,
     pub checkouts: Vec<Seen>,
+    /// Assets folders that cannot be read, and why. There may be checkouts in them.
+    pub unread: Vec<(PathBuf, Error)>,
 }
 
 impl World {
     /// Looks at every code repo that uses the cache, and at the one that the command was run in.
     pub fn observe(context: &Context) -> Result<World> {
         let mut repos: BTreeMap<PathBuf, CodeRepo> = BTreeMap::new();
-        let all = known::all(&context.environment.cache_dir);
+        let all = known::all(&context.environment.cache_dir)?;
         if let Some(root) = locate::code_repo_of(&context.environment.cwd) {
             let folder = match &context.environment.assets_folder {
                 Some(folder) => context.base.join(folder),
@@ -81,9 +86,15 @@ impl World {
         for repo in &mut repos {
             repo.read(context)?;
         }
-        let folders: BTreeSet<&PathBuf> = repos.iter().flat_map(|repo| &repo.folders).collect();
-        let checkouts = folders.into_iter().flat_map(|folder| checkouts_in(folder, context)).collect();
-        Ok(World { repos, checkouts })
+        let folders: BTreeSet<PathBuf> = repos.iter().flat_map(|repo| &repo.folders).cloned().collect();
+        let mut world = World { repos, checkouts: Vec::new(), unread: Vec::new() };
+        for folder in folders {
+            match checkouts_in(&folder, context) {
+                Ok(checkouts) => world.checkouts.extend(checkouts),
+                Err(error) => world.unread.push((folder, error)),
+            }
+        }
+        Ok(world)
     }
 
     /// The assets folders, sorted.
@@ -105,16 +116,23 @@ impl CodeRepo {
     /// Not a link that came with the code repo: it may lead to the checkouts of another one. Two names of one folder are
     /// one folder.
     fn add_folder(&mut self, folder: &Path) {
-        if !folder.starts_with(&self.root) || check_folder(folder).is_ok() {
+        let is_link = || folder.symlink_metadata().is_ok_and(|meta| meta.is_symlink());
+        if !folder.starts_with(&self.root) || !is_link() {
             self.folders.insert(dunce::canonicalize(folder).unwrap_or_else(|_| folder.to_path_buf()));
         }
     }
 
     fn read(&mut self, context: &Context) -> Result<()> {
-        if !self.root.join(".git").exists() {
-            return Ok(());
-        }
         let (mut manifests, mut broken) = (Vec::new(), Vec::new());
+        match is_there(&self.root.join(".git")) {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            Err(error) => {
+                broken.push((self.root.to_string_lossy().into_owned(), error));
+                self.state = State::There { manifests, broken };
+                return Ok(());
+            }
+        }
         match discover::manifests_below(context, &self.root) {
             Ok(files) => {
                 for file in files {
@@ -155,7 +173,7 @@ impl CodeRepo {
 impl Seen {
     /// The checkout as a place to work in; none unless it borrows from the store of what it was made from.
     pub fn open(&self, context: &Context) -> Result<Option<Checkout>> {
-        let Some(url) = Checkout::origin_of(&self.dir) else { return Ok(None) };
+        let Some(url) = Checkout::origin_of(&self.dir)? else { return Ok(None) };
         let git = context.git()?;
         let name = url.identity();
         let access = crate::store::Access { offline: true, ..context.access() };
@@ -170,32 +188,50 @@ pub fn name_of(store: &Store) -> String {
     store.dir().file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-fn checkouts_in(folder: &Path, context: &Context) -> Vec<Seen> {
+fn checkouts_in(folder: &Path, context: &Context) -> Result<Vec<Seen>> {
     let stores = stores_folder(&context.environment.cache_dir);
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+    for entry in entries_of(folder)? {
         let (dir, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
-        let git_dir = dir.join(".git");
-        let real = |path: &Path| path.symlink_metadata().is_ok_and(|meta| meta.is_dir());
         // What is set aside, half built or half removed is no checkout.
-        if name.starts_with('.') || is_broken(&name) || !real(&dir) || !real(&git_dir) {
+        if name.starts_with('.') || is_broken(&name) {
             continue;
         }
-        let alternates = std::fs::read_to_string(git_dir.join("objects/info/alternates")).unwrap_or_default();
-        let store_of = |objects: &str| {
-            let dir = Path::new(objects).parent()?;
-            let name = dir.file_name()?.to_string_lossy().into_owned();
-            // That of another cache is none of ours, whatever it is called.
-            Some(if dir.parent() == Some(&stores) { name } else { dir.to_string_lossy().into_owned() })
+        let (contents, trouble) = match look(&dir, &stores) {
+            Ok(None) => continue,
+            Ok(Some(contents)) => (contents, None),
+            Err(error) => (Contents::default(), Some(error)),
         };
-        found.push(Seen {
-            folder: folder.to_path_buf(),
-            borrows: alternates.lines().filter_map(store_of).collect(),
-            slices: slices_in(&git_dir).into_keys().collect(),
-            dir,
-            name,
-        });
+        let Contents { borrows, slices } = contents;
+        found.push(Seen { folder: folder.to_path_buf(), dir, name, borrows, slices, trouble });
     }
     found.sort_by(|a, b| a.name.cmp(&b.name));
-    found
+    Ok(found)
+}
+
+/// The parts of [`Seen`] that its git directory tells.
+#[derive(Default)]
+struct Contents {
+    borrows: Vec<String>,
+    slices: BTreeSet<RepoPath>,
+}
+
+/// Looks at what may be a checkout; `None` if it is none.
+fn look(dir: &Path, stores: &Path) -> Result<Option<Contents>> {
+    let git_dir = dir.join(".git");
+    if !is_folder(dir)? || !is_folder(&git_dir)? {
+        return Ok(None);
+    }
+    check_readable(&git_dir)?;
+    let alternates = text_if_there(&git_dir.join("objects/info/alternates"))?.unwrap_or_default();
+    let store_of = |objects: &str| {
+        let dir = Path::new(objects).parent()?;
+        let name = dir.file_name()?.to_string_lossy().into_owned();
+        // That of another cache is none of ours, whatever it is called.
+        Some(if dir.parent() == Some(stores) { name } else { dir.to_string_lossy().into_owned() })
+    };
+    Ok(Some(Contents {
+        borrows: alternates.lines().filter_map(store_of).collect(),
+        slices: slices_in(&git_dir)?.into_keys().collect(),
+    }))
 }

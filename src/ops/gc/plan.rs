@@ -23,7 +23,7 @@ pub enum Claim {
 pub enum Use {
     /// Manifests of so many code repos, and so many checkouts.
     Used { manifests: Vec<String>, repos: usize, checkouts: usize },
-    /// Perhaps a manifest that cannot be read: this one.
+    /// Perhaps a manifest, or a checkout, that cannot be read: this one.
     Unclear(String),
     /// Nobody.
     Unused,
@@ -65,6 +65,12 @@ pub fn store_use(world: &World, store: &str, gone: &BTreeSet<PathBuf>) -> Use {
         if concerns {
             return Use::Unclear(path.clone());
         }
+    }
+    // They may borrow from it.
+    let unread = world.unread.iter().map(|(folder, _)| folder);
+    let troubled = world.checkouts.iter().filter(|seen| seen.trouble.is_some()).map(|seen| &seen.dir);
+    if let Some(path) = unread.chain(troubled).next() {
+        return Use::Unclear(path.to_string_lossy().into_owned());
     }
     let (mut manifests, mut repos) = (Vec::new(), 0);
     for repo in &world.repos {

@@ -9,7 +9,8 @@ use crate::error::{AtPath, Error, Result};
 use crate::git::Repo;
 use crate::interrupt;
 use crate::names::Oid;
-use crate::store::git_dir::{refs_below, remove_if_there, write_atomically};
+use crate::store::files::{entries_of, remove_if_there, sync_folder, text_if_there, write_atomically};
+use crate::store::git_dir::refs_below;
 
 /// What holds objects in a store: packs and loose objects.
 pub struct Files {
@@ -22,10 +23,10 @@ pub struct Files {
 
 impl Files {
     /// Lists what there is now. A pack that somebody marked to be kept is left out.
-    pub fn of(store: &Path) -> Files {
+    pub fn of(store: &Path) -> Result<Files> {
         let objects = store.join("objects");
         let mut files = Files { packs: Vec::new(), loose: Vec::new(), bytes: 0 };
-        for index in paths_in(&objects.join("pack")) {
+        for index in paths_in(&objects.join("pack"))? {
             let pack = index.with_extension("pack");
             if index.extension().is_none_or(|extension| extension != "idx") || index.with_extension("keep").exists() {
                 continue;
@@ -34,11 +35,11 @@ impl Files {
             let others = ["rev", "mtimes", "bitmap", "promisor", "pack"].map(|kind| index.with_extension(kind));
             files.packs.push([index].into_iter().chain(others).collect());
         }
-        for folder in paths_in(&objects) {
+        for folder in paths_in(&objects)? {
             let Some(start) = folder.file_name().and_then(|name| name.to_str()).filter(|name| name.len() == 2) else {
                 continue;
             };
-            for file in paths_in(&folder) {
+            for file in paths_in(&folder)? {
                 let rest = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
                 if let Ok(oid) = Oid::parse(&format!("{start}{rest}")) {
                     files.bytes += size(&file);
@@ -46,7 +47,7 @@ impl Files {
                 }
             }
         }
-        files
+        Ok(files)
     }
 
     /// How many bytes go when only some objects stay.
@@ -62,11 +63,12 @@ impl Files {
 pub fn repack(store: &Repo, files: &Files, have: &HashMap<Oid, u64>, kept: &Kept) -> Result<()> {
     let dir = &store.place.git_dir;
     let packs = dir.join("objects/pack");
+    let shallow = text_if_there(&dir.join("shallow"))?.unwrap_or_default();
     let mut objects: Vec<&Oid> = kept.objects.iter().collect();
     objects.sort();
     let new: Vec<PathBuf> = if objects.is_empty() { Vec::new() } else { add_pack(store, dir, &packs, &objects)? };
     // From here on everything that is kept is here twice.
-    let tags = refs_below(dir, "refs/tags/").into_keys().filter(|tag| !kept.tags.contains(tag));
+    let tags = refs_below(dir, "refs/tags/")?.into_keys().filter(|tag| !kept.tags.contains(tag));
     store.delete_refs(&tags.map(|tag| format!("refs/tags/{tag}")).collect::<Vec<_>>())?;
     interrupt::check()?;
     for pack in &files.packs {
@@ -82,7 +84,6 @@ pub fn repack(store: &Repo, files: &Files, have: &HashMap<Oid, u64>, kept: &Kept
         let _ = file.parent().map(std::fs::remove_dir);
     }
     // Last: a commit that is still here must not seem to have a history.
-    let shallow = std::fs::read_to_string(dir.join("shallow")).unwrap_or_default();
     let is_kept = |line: &&str| Oid::parse(line.trim()).is_ok_and(|oid| kept.objects.contains(&oid));
     let left: String = shallow.lines().filter(is_kept).map(|line| format!("{line}\n")).collect();
     match left.is_empty() {
@@ -96,7 +97,7 @@ pub fn repack(store: &Repo, files: &Files, have: &HashMap<Oid, u64>, kept: &Kept
 fn add_pack(store: &Repo, dir: &Path, packs: &Path, objects: &[&Oid]) -> Result<Vec<PathBuf>> {
     let building = tempfile::Builder::new().prefix(".new-").tempdir_in(dir).at("write into", dir)?;
     store.pack_objects(&building.path().join("pack"), objects)?;
-    let built = paths_in(building.path());
+    let built = paths_in(building.path())?;
     let index = built.iter().find(|file| file.extension().is_some_and(|extension| extension == "idx"));
     let index = index.ok_or_else(|| Error::failed("git made no pack").cause(format!("in `{}`", dir.display())))?;
     store.verify_pack(index)?;
@@ -115,15 +116,8 @@ fn add_pack(store: &Repo, dir: &Path, packs: &Path, objects: &[&Oid]) -> Result<
     Ok(moved)
 }
 
-/// Makes the names in a folder survive a power cut, where that can be asked for.
-fn sync_folder(folder: &Path) {
-    if let Ok(folder) = std::fs::File::open(folder) {
-        let _ = folder.sync_all();
-    }
-}
-
-fn paths_in(folder: &Path) -> Vec<PathBuf> {
-    std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+fn paths_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    Ok(entries_of(folder)?.into_iter().map(|entry| entry.path()).collect())
 }
 
 fn size(file: &Path) -> u64 {

@@ -30,7 +30,7 @@ impl Push<'_> {
         let Some((_, base)) = objects.commit(self.base.as_str())? else { return Ok(0) };
         let limits = &self.context.environment.limits;
         let listing = listing::list(&mut objects, &base.tree, &self.manifest.slice, limits)?.unwrap_or_default();
-        let slices = self.checkout.slices();
+        let slices = self.checkout.slices()?;
         let inner: Vec<_> = slices_inside(&slices, &self.manifest.slice).collect();
         Ok(listing.files.iter().filter(|file| !inner.iter().any(|inner| inner.holds(&file.path))).count())
     }

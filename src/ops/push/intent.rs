@@ -9,7 +9,15 @@ use crate::error::{Error, Result};
 use crate::manifest::{Form, Manifest, Pin};
 use crate::names::{Oid, RepoPath};
 use crate::ops::{Outcome, breadcrumb};
-use crate::store::git_dir::{remove_if_there, write_atomically};
+use crate::store::files::remove_if_there;
+use crate::store::note::{Format, PUSH};
+
+const FORMAT: Format = Format {
+    name: "note of a push",
+    version: 1,
+    advice: "it tells how to finish a push that was interrupted; if no version of assets can read it, look whether the \
+             assets repo has the commit",
+};
 
 /// The note that a push is under way: kept until the manifest names its commit.
 #[derive(Serialize, Deserialize, PartialEq)]
@@ -26,9 +34,12 @@ pub struct Intent {
 }
 
 impl Intent {
-    /// The note for a slice, in the git directory of its checkout.
-    pub fn read(git_dir: &Path, slice: &RepoPath) -> Option<Intent> {
-        serde_json::from_slice(&std::fs::read(file(git_dir, slice)).ok()?).ok()
+    /// The note for a slice, in the git directory of its checkout; `None` when no push of it was begun.
+    ///
+    /// # Errors
+    /// When it is there and cannot be read or understood.
+    pub fn read(git_dir: &Path, slice: &RepoPath) -> Result<Option<Intent>> {
+        FORMAT.read(&file(git_dir, slice))
     }
 
     /// Whether the next push of `manifest`, whose slice is shown at `shown`, goes on where the noted one stopped.
@@ -50,7 +61,7 @@ impl Intent {
 
 fn file(git_dir: &Path, slice: &RepoPath) -> PathBuf {
     let hash = sha1_smol::Sha1::from(slice.as_str().as_bytes()).digest().to_string();
-    git_dir.join(format!("assets-push-{}", &hash[..10]))
+    git_dir.join(format!("{PUSH}{}", &hash[..10]))
 }
 
 impl Push<'_> {
@@ -88,7 +99,7 @@ impl Push<'_> {
             rebased: next.rebased,
             earlier: next.earlier.iter().map(text).collect(),
         };
-        write_atomically(&self.intent_file(), &serde_json::to_vec(&intent).unwrap_or_default(), true)
+        FORMAT.write(&self.intent_file(), &intent)
     }
 
     pub(super) fn forget(&self) -> Result<()> {

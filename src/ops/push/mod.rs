@@ -8,6 +8,7 @@ pub mod secrets;
 mod send;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 
 use super::apply::{self, Transition};
@@ -20,6 +21,7 @@ use crate::manifest::{Form, Manifest, edit, file};
 use crate::names::{Oid, RefName};
 use crate::store::checkout::Checkout;
 use crate::store::composite::{self, Grafts};
+use crate::store::files::entries_of;
 use crate::store::listing::{self, Listing};
 use crate::store::lock::Lock;
 use crate::store::paths;
@@ -115,15 +117,15 @@ impl<'a> Push<'a> {
             Error::failed("it is not restored, so there is nothing to push")
                 .hint(format!("restore it first, then record into it: `assets restore{}`", manifest.argument))
         };
-        if !checkout.exists() {
+        if !checkout.exists()? {
             return Err(not_restored());
         }
         let lock = checkout.lock()?;
         enter_quickly(&checkout)?;
-        if !checkout.exists() {
+        if !checkout.exists()? {
             return Err(not_restored());
         }
-        let base = shown_pin(&checkout, manifest).ok_or_else(not_restored)?;
+        let base = shown_pin(&checkout, manifest)?.ok_or_else(not_restored)?;
         Ok((Push { context, manifest, request, checkout, base }, lock))
     }
 
@@ -140,7 +142,7 @@ impl<'a> Push<'a> {
     }
 
     fn run(self, secrets: &mut Secrets) -> Result<Outcome<Pushed>> {
-        let intent = Intent::read(&self.checkout.git_dir, &self.manifest.slice);
+        let intent = Intent::read(&self.checkout.git_dir, &self.manifest.slice)?;
         let (files, staged) = self.pending()?;
         if files.is_empty() {
             return match intent {
@@ -232,7 +234,10 @@ impl<'a> Push<'a> {
             for end in ends.filter(|end| *end > below) {
                 let path = &change.path[..end];
                 let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
-                let siblings = folders.entry(folder).or_insert_with(|| names_in(&join(&self.checkout.dir, folder)));
+                let siblings = match folders.entry(folder) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(unknown) => unknown.insert(names_in(&join(&self.checkout.dir, folder))?),
+                };
                 let lower = name.to_lowercase();
                 if let Some(twin) = siblings.iter().find(|other| *other != name && other.to_lowercase() == lower) {
                     return Err(paths::twins(path, twin).hint("rename one of them (or the test that records it)"));
@@ -246,7 +251,7 @@ impl<'a> Push<'a> {
     /// would be left behind. (On a branch the change is replayed.)
     fn check_pin(&self, intent: Option<&Intent>) -> Result<()> {
         let Form::Tag { tag: Some(tag), .. } = &self.manifest.form else { return Ok(()) };
-        if is_at_pin(&self.checkout.dir, self.manifest) || intent.is_some() {
+        if is_at_pin(&self.checkout.dir, self.manifest)? || intent.is_some() {
             return Ok(());
         }
         let path = &self.manifest.argument;
@@ -269,7 +274,7 @@ impl<'a> Push<'a> {
         let names: Vec<&str> = files.iter().map(|change| change.path.as_str()).collect();
         repo.update_index(&index, &names)?;
         let whole = repo.write_tree(&index)?;
-        let tree = if self.checkout.head().as_ref() == Some(&self.base) {
+        let tree = if self.checkout.head()?.as_ref() == Some(&self.base) {
             whole.clone()
         } else {
             self.only_this_slice(&repo, &whole)?
@@ -295,7 +300,7 @@ impl<'a> Push<'a> {
             }
         };
         let mut grafts = Grafts::from([(slice.clone(), listing::tree_at(&mut objects, whole, slice)?.flatten())]);
-        for inner in composite::slices_inside(&self.checkout.slices(), slice) {
+        for inner in composite::slices_inside(&self.checkout.slices()?, slice) {
             let tree = listing::tree_at(&mut objects, &base.tree, inner)?.flatten();
             grafts.insert(inner.clone(), tree);
         }
@@ -355,9 +360,9 @@ impl<'a> Push<'a> {
     /// had pushed is added.
     fn show(&self, mine: &Mine, sent: &Sent, to: &str) -> Result<()> {
         let checkout = &self.checkout;
-        let mut slices = checkout.slices();
+        let mut slices = checkout.slices()?;
         slices.insert(self.manifest.slice.clone(), sent.commit.clone());
-        let head = checkout.head();
+        let head = checkout.head()?;
         let index = checkout.git_dir.join("index");
         std::fs::rename(&mine.index, &index).at("replace", &index)?;
         checkout.borrow_from_store()?;
@@ -466,7 +471,6 @@ fn pin_value(manifest: &Manifest, base: &Oid, commit: &Oid) -> String {
     }
 }
 
-fn names_in(folder: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+fn names_in(folder: &Path) -> Result<Vec<String>> {
+    Ok(entries_of(folder)?.iter().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
 }

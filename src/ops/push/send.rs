@@ -71,7 +71,7 @@ impl Push<'_> {
                 .ok_or_else(|| self.no_branch(branch, fallback))?;
             let want =
                 Want { pin: Pin::Commit(tip.clone()), slice: self.manifest.slice.clone(), advice: String::new() };
-            self.checkout.store.ensure_one(want.clone(), self.checkout.own_objects().as_slice())?;
+            self.checkout.store.ensure_one(want.clone(), self.checkout.own_objects()?.as_slice())?;
             let base = self.common_base(&first, tip)?;
             let changes = self.writer().diff_tree(base, &mine.tree, Some(&self.manifest.slice))?;
             let theirs = self.writer().diff_tree(base, tip, Some(&self.manifest.slice))?;
@@ -86,7 +86,7 @@ impl Push<'_> {
                 let commit = if edits.is_empty() { tip.clone() } else { self.commit_on(tip, &edits)? };
                 // Everything that the slice will show is here before the remote is changed.
                 let want = Want { pin: Pin::Commit(commit.clone()), ..want };
-                let ready = self.checkout.store.ensure_one(want, self.checkout.own_objects().as_slice())?;
+                let ready = self.checkout.store.ensure_one(want, self.checkout.own_objects()?.as_slice())?;
                 // What is ours on both sides is left out.
                 let others = theirs.len().saturating_sub(changes.len() - edits.len());
                 Sent { commit, rebased: true, others, listing: Some(ready.listing) }

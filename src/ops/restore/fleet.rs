@@ -107,8 +107,7 @@ impl Fleet<'_> {
         let (mut owners, mut wants, mut also_objects) = (Vec::new(), Vec::new(), Vec::new());
         for &number in numbers {
             let group = &self.groups[number];
-            also_objects.extend(group.own_objects());
-            for (index, want) in group.wants(&mut answers) {
+            for (index, want) in group.wants(&mut also_objects, &mut answers) {
                 owners.push((number, index));
                 wants.push(want);
             }

@@ -68,30 +68,31 @@ impl<'a> Group<'a> {
         &self.checkout.store
     }
 
-    /// Objects that the checkout has and the store may not have.
-    pub fn own_objects(&self) -> Option<PathBuf> {
-        self.checkout.own_objects()
-    }
-
-    /// Every slice of this group that is to be downloaded. What will be refused anyway is answered before.
-    pub fn wants(&self, answers: &mut Answers) -> Vec<(usize, Want)> {
-        let refused = match self.checkout.exists() {
-            true => self.refuse_early(),
-            false => checkout::prepare_folder(&self.checkout.folder).map(|()| Answers::new()),
-        };
-        match refused {
-            Ok(refused) => {
-                let is_open = |index: &usize| !refused.iter().any(|(refused, _)| refused == index);
-                let open = self.indexes.iter().copied().filter(is_open);
-                let wants = open.map(|index| (index, self.want(&self.manifests[index]))).collect();
-                answers.extend(refused);
-                wants
-            }
+    /// Every slice of this group that is to be downloaded. What will be refused anyway is answered before. Adds the
+    /// objects that the checkout has and the store may not have.
+    pub fn wants(&self, also_objects: &mut Vec<PathBuf>, answers: &mut Answers) -> Vec<(usize, Want)> {
+        match self.try_to_want(also_objects, answers) {
+            Ok(wants) => wants,
             Err(error) => {
                 answers.extend(self.indexes.iter().map(|&index| (index, Err(error.clone()))));
                 Vec::new()
             }
         }
+    }
+
+    fn try_to_want(&self, also_objects: &mut Vec<PathBuf>, answers: &mut Answers) -> Result<Vec<(usize, Want)>> {
+        let refused = if self.checkout.exists()? {
+            self.refuse_early()?
+        } else {
+            checkout::prepare_folder(&self.checkout.folder)?;
+            Answers::new()
+        };
+        let is_open = |index: &usize| !refused.iter().any(|(refused, _)| refused == index);
+        let open = self.indexes.iter().copied().filter(is_open);
+        let wants = open.map(|index| Ok((index, self.want(&self.manifests[index])?))).collect::<Result<_>>()?;
+        also_objects.extend(self.checkout.own_objects()?);
+        answers.extend(refused);
+        Ok(wants)
     }
 
     /// The failure of a download, for one of the manifests.
@@ -115,7 +116,7 @@ impl<'a> Group<'a> {
         let started = Instant::now();
         self.context.vouch_for_git()?;
         let _lock = self.checkout.lock()?;
-        let mut objects = match self.checkout.exists() {
+        let mut objects = match self.checkout.exists()? {
             true => enter(&self.checkout)?,
             false => None,
         };
@@ -148,17 +149,18 @@ impl<'a> Group<'a> {
         if !matches!(
             self.policy,
             Policy::Restore(OnPending::Ask | OnPending::Keep) | Policy::Reset { confirmed: false }
-        ) || crate::store::journal::exists(&self.checkout.git_dir)
+        ) || crate::store::journal::exists(&self.checkout.git_dir)?
             // Both are put right under the lock.
-            || self.checkout.has_foreign_attributes()
+            || self.checkout.has_foreign_attributes()?
         {
             return Ok(refused);
         }
         self.checkout.check_is_ours()?;
+        checkout::check_readable(&self.checkout.git_dir)?;
         let mut moved: Vec<(usize, Oid)> = Vec::new();
         for &index in &self.indexes {
             let manifest = &self.manifests[index];
-            let Some(shown) = shown_pin(&self.checkout, manifest) else { continue };
+            let Some(shown) = shown_pin(&self.checkout, manifest)? else { continue };
             let reset = matches!(self.policy, Policy::Reset { .. });
             if reset || manifest.pin() != Pin::Commit(shown.clone()) {
                 moved.push((index, shown));
@@ -181,13 +183,13 @@ impl<'a> Group<'a> {
         Ok(refused)
     }
 
-    fn want(&self, manifest: &Manifest) -> Want {
-        let pin = match (manifest.pin(), self.checkout.pin(&manifest.slice)) {
+    fn want(&self, manifest: &Manifest) -> Result<Want> {
+        let pin = match (manifest.pin(), self.checkout.pin(&manifest.slice)?) {
             // Offline the tip is where it was last seen.
             (Pin::Tip { .. }, Some(shown)) if self.context.offline => Pin::Commit(shown),
             (pin, _) => pin,
         };
-        Want { pin, slice: manifest.slice.clone(), advice: manifest.pin_advice() }
+        Ok(Want { pin, slice: manifest.slice.clone(), advice: manifest.pin_advice() })
     }
 
     /// Decides for each slice what to do, with the lock held.
@@ -197,9 +199,9 @@ impl<'a> Group<'a> {
         mut objects: Option<&mut Objects>,
         answers: &mut Answers,
     ) -> Result<Vec<Target>> {
-        let head = self.checkout.head().filter(|_| self.checkout.exists());
-        let head_is_ours = self.checkout.shown() == head;
-        let shown = self.checkout.slices();
+        let head = self.checkout.head()?;
+        let head_is_ours = self.checkout.shown()? == head;
+        let shown = self.checkout.slices()?;
         let mut same_files = vec![false; arrived.len()];
         if let (Some(head), Some(objects)) = (&head, objects.as_deref_mut())
             && let Some((_, commit)) = objects.commit(head.as_str())?
@@ -213,8 +215,8 @@ impl<'a> Group<'a> {
         let mut targets = Vec::new();
         for (arrived, same_files) in arrived.into_iter().zip(same_files) {
             let manifest = &self.manifests[arrived.index];
-            let before = shown_pin(&self.checkout, manifest);
-            let head_in_place = head_is_ours || is_at_pin(&self.checkout.dir, manifest);
+            let before = shown_pin(&self.checkout, manifest)?;
+            let head_in_place = head_is_ours || is_at_pin(&self.checkout.dir, manifest)?;
             let seen = Seen { pin: before, head_in_place, pending: 0, same_files };
             targets.push((arrived, seen));
         }
@@ -272,8 +274,8 @@ impl<'a> Group<'a> {
 
     fn change(&self, targets: &[&Target], mut objects: Option<Objects>) -> Result<()> {
         let checkout = &self.checkout;
-        let exists = checkout.exists();
-        let mut shown = if exists { checkout.slices() } else { Slices::new() };
+        let exists = checkout.exists()?;
+        let mut shown = if exists { checkout.slices()? } else { Slices::new() };
         let mut slices = shown.clone();
         for target in targets {
             slices.insert(self.manifests[target.arrived.index].slice.clone(), target.arrived.ready.commit.clone());
@@ -294,8 +296,9 @@ impl<'a> Group<'a> {
             )?);
             put_back.extend(target.pending.iter().map(|change| change.path.clone()));
         }
-        let head = checkout.head().filter(|_| exists);
-        if let Some(moved) = head.as_ref().filter(|head| checkout.shown().as_ref() != Some(*head)) {
+        let head = checkout.head()?;
+        let last_shown = checkout.shown()?;
+        if let Some(moved) = head.as_ref().filter(|head| last_shown.as_ref() != Some(*head)) {
             shown.clear();
             if let Some(kept) = checkout.keep_commit(moved)? {
                 let note = format!("`{}` was committed there by hand and is kept as `{kept}`", moved.short());
@@ -327,7 +330,7 @@ impl<'a> Group<'a> {
             return apply::build(checkout, building, &transition, &listings);
         }
         let same = transition.put_back.is_empty() && head.as_ref() == Some(&transition.to);
-        if same && transition.slices.keys().eq(checkout.slices().keys()) {
+        if same && transition.slices.keys().eq(checkout.slices()?.keys()) {
             // Only what is recorded changes: no file is touched.
             checkout.borrow_from_store()?;
             return checkout.record(&transition.to, &transition.slices, transition.tag.as_ref());

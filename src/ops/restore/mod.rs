@@ -95,7 +95,8 @@ fn shown_on(context: &Context, manifest: &Manifest, surfaces: &Surfaces) -> Resu
     let folder = context.assets_folder(manifest)?;
     let dir = checkout::dir_of(&folder, manifest);
     let Some(surface) = surfaces.of(&dir) else { return Ok(None) };
-    let Some(commit) = surface.pin_of(manifest) else { return Ok(None) };
+    // What cannot be read here is read again and reported by the slow path.
+    let Ok(Some(commit)) = surface.pin_of(manifest) else { return Ok(None) };
     breadcrumb::write(&folder, manifest)?;
     let bare = make_slice_folder(&dir, &manifest.slice)?
         .is_none_or(|found| holds_no_file(&join(&dir, manifest.slice.as_str()), &found, surface.index_written()));

@@ -74,7 +74,7 @@ fn plan(context: &Context, manifest: &Manifest, status: Status, policy: Policy) 
 fn has_same_files(context: &Context, manifest: &Manifest, status: &Status, want: Option<&Oid>) -> Result<bool> {
     let (Some(want), Some(shown)) = (want, &status.commit) else { return Ok(false) };
     let checkout = context.checkout_to_look_at(manifest)?;
-    if !checkout.store.exists() {
+    if !checkout.store.exists()? {
         return Ok(false);
     }
     let mut objects = checkout.objects()?;
