@@ -3,6 +3,7 @@
 mod call;
 mod environment;
 pub mod failure;
+pub mod nested;
 pub mod objects;
 mod output;
 mod pack;
@@ -13,6 +14,7 @@ mod session;
 pub mod stderr;
 pub mod version;
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use crate::error::Result;
@@ -131,14 +133,18 @@ impl Repo {
     // The index and the work tree.
 
     /// `git read-tree -m -u`: takes the work tree from one tree to another; fails where that would overwrite a change.
+    ///
+    /// Change the trees or the cone in one call, never both: in cone mode git marks entries of a newly visible directory as
+    /// shown without writing them when they follow an entry that the new tree adds (`clear_ce_flags_dir` in `unpack-trees.c`
+    /// ignores its select mask; seen with git 2.39 and 2.47).
     pub fn read_tree_switch(&self, from: Option<&Oid>, to: &Oid) -> Result<Output> {
         let from = from.map(Oid::as_str);
-        self.call(["read-tree", "-m", "-u"]).args(from).args([to.as_str()]).run()
-    }
-
-    /// `git read-tree -m` of one tree: the index only.
-    pub fn read_tree_index(&self, tree: &Oid) -> Result<()> {
-        self.call(["read-tree", "-m", tree.as_str()]).run()?.checked().map(drop)
+        self.recordings_call(["read-tree", "-m", "-u"])
+            .args(from)
+            .args([to.as_str()])
+            // Files outside of the cone are recordings of slices that are not shown: git must neither write nor remove them.
+            .config("sparse.expectFilesOutsideOfPatterns", "true")
+            .run()
     }
 
     /// `git update-index --refresh`: what is unchanged is known as such again. It fails where something is changed.
@@ -173,18 +179,43 @@ impl Repo {
             call = call.args(["--"]).args(below.iter().map(|path| path.as_str()));
         }
         let bytes = call.run()?.checked()?;
-        parse::status(&bytes, below).map_err(not_utf8)
+        Ok(self.without_empty_repositories(parse::status(&bytes, below).map_err(not_utf8)?))
     }
 
     /// `git status` of everything: the changes below a path, and whether anything at all was staged by hand.
     pub fn status_and_staged(&self, below: &RepoPath) -> Result<(Vec<Change>, bool)> {
         let bytes = self.status_call().run()?.checked()?;
-        Ok((parse::status(&bytes, &[below]).map_err(not_utf8)?, parse::is_staged(&bytes)))
+        let changes = parse::status(&bytes, &[below]).map_err(not_utf8)?;
+        Ok((self.without_empty_repositories(changes), parse::is_staged(&bytes)))
     }
 
+    /// `git status` of everything, with the files that are in the index and neither in HEAD nor on disk.
+    pub fn status_of_index_and_head(&self) -> Result<Vec<Change>> {
+        let bytes = self.status_call().run()?.checked()?;
+        let changes = parse::status_of_index_and_head(&bytes).map_err(not_utf8)?;
+        Ok(self.without_empty_repositories(changes))
+    }
+
+    /// Leaves out repositories inside the work tree, which git lists as one entry `<path>/`, that hold no recordings.
+    fn without_empty_repositories(&self, mut changes: Vec<Change>) -> Vec<Change> {
+        let top = self.place.work_tree.as_deref().unwrap_or(&self.place.git_dir);
+        changes.retain(|change| {
+            !change.path.ends_with('/') || nested::holds_files(&top.join(change.path.trim_end_matches('/')))
+        });
+        changes
+    }
+
+    /// Ignored files are listed like other new ones: no ignore rule of a user or of the assets repo hides a recording.
     fn status_call(&self) -> Call<'_> {
         let args = ["--porcelain=v2", "-z", "--untracked-files=all", "--no-renames", "--ignore-submodules=none"];
-        self.call(["status"]).args(args).env("GIT_OPTIONAL_LOCKS", "0")
+        self.recordings_call(["status"]).args(args).args(["--ignored=traditional"]).env("GIT_OPTIONAL_LOCKS", "0")
+    }
+
+    /// A call in a checkout, without the ignore rules of the user: `read-tree -u` overwrites ignored files.
+    fn recordings_call<const N: usize>(&self, args: [&str; N]) -> Call<'_> {
+        // Below a file there can be no file.
+        let none = self.git.program().join("no-excludes");
+        self.call(args).config("core.excludesFile", &none.to_string_lossy())
     }
 
     /// `git update-index --add --remove` of some paths in another index file, as they are in the work tree.
@@ -199,6 +230,9 @@ impl Repo {
 
     /// `git update-index --index-info` in another index file: sets or removes entries without any file.
     pub fn update_index_info(&self, index: &Path, entries: &[(String, Option<Blob>)]) -> Result<()> {
+        if entries.is_empty() {
+            return Ok(());
+        }
         let zero = "0".repeat(40);
         let mut input = Vec::new();
         for (path, blob) in entries {
@@ -216,9 +250,26 @@ impl Repo {
             .map(drop)
     }
 
+    /// `git ls-files --stage` of an index file: the id of each file, unmerged ones left out.
+    pub fn index_entries(&self, index: &Path) -> Result<HashMap<String, Oid>> {
+        let call = self.call(["ls-files", "--stage", "-z"]).env("GIT_INDEX_FILE", index);
+        parse::index_entries(&call.run()?.checked()?).map_err(not_utf8)
+    }
+
     /// `git read-tree --reset` of one tree in another index file, which keeps what it knows about unchanged files.
     pub fn reset_index(&self, index: &Path, tree: &Oid) -> Result<()> {
         self.call(["read-tree", "--reset", tree.as_str()]).env("GIT_INDEX_FILE", index).run()?.checked().map(drop)
+    }
+
+    /// `git hash-object -w` of some bytes as a file.
+    pub fn write_blob(&self, content: &[u8]) -> Result<Oid> {
+        // An empty input would be no input at all.
+        if content.is_empty() {
+            let call = self.call(["hash-object", "-w", "--no-filters", "-t", "blob", "--stdin"]);
+            return one_oid(&call.run()?.checked()?);
+        }
+        let call = self.call(["hash-object", "-w", "--no-filters", "-t", "blob", "--stdin"]).stdin(content);
+        one_oid(&call.run()?.checked()?)
     }
 
     /// `git read-tree` of one tree into another index file.

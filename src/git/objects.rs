@@ -44,6 +44,13 @@ pub struct Commit {
 /// An object with its content.
 pub type Object = (Info, Vec<u8>);
 
+/// The id that git gives a file with this content (SHA-1; see gitformat-pack(5) for the object header).
+pub fn blob_id(content: &[u8]) -> Oid {
+    let mut sha1 = sha1_smol::Sha1::from(format!("blob {}\0", content.len()));
+    sha1.update(content);
+    Oid::from_bytes(&sha1.digest().bytes())
+}
+
 /// An open object database. Objects that arrive while it is open are found.
 pub struct Objects(Session);
 
@@ -289,6 +296,13 @@ pub fn parse_tree(mut bytes: &[u8], raw_len: usize) -> Option<Vec<TreeEntry>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ids_of_files() {
+        // `printf 'hello\n' | git hash-object --stdin`, and the empty file.
+        assert_eq!(blob_id(b"hello\n").as_str(), "ce013625030ba8dba906f756967f9e9ca394464a");
+        assert_eq!(blob_id(b"").as_str(), "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391");
+    }
 
     #[test]
     fn trees_and_commits() {

@@ -18,6 +18,11 @@ pub struct Output {
 }
 
 impl Output {
+    /// The output of a command that did not have to run.
+    pub fn nothing_to_do() -> Output {
+        Output { code: Some(0), stdout: Vec::new(), stderr: String::new(), received: 0, command: String::new() }
+    }
+
     /// What kind of failure this is, by git's words.
     pub fn failure(&self) -> Failure {
         classify(&self.stderr)

@@ -68,7 +68,7 @@ impl Repo {
 
     /// How many files of the work tree are not just as HEAD has them, those included that git ignores.
     pub fn count_unlike_head(&self, below: &RepoPath) -> Result<usize> {
-        let mut call = self.status_call().args(["--ignored=matching"]);
+        let mut call = self.status_call();
         if !below.is_root() {
             call = call.args(["--", below.as_str()]);
         }

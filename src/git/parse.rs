@@ -1,5 +1,7 @@
 //! Bytes that git wrote, as values. Only formats that git keeps stable; paths are UTF-8 or refused.
 
+use std::collections::HashMap;
+
 use crate::names::{Oid, RepoPath};
 
 /// One path that differs between two trees, from `git diff-tree -r -z`.
@@ -84,18 +86,28 @@ pub fn is_staged(status: &[u8]) -> bool {
     let mut records = status.split(|&b| b == 0).filter(|record| !record.is_empty());
     records.any(|record| match record[0] {
         b'1' => record.get(2) != Some(&b'.'),
-        first => first != b'?',
+        first => !matches!(first, b'?' | b'!'),
     })
 }
 
 /// Parses `git status --porcelain=v2 -z`, leaving out what is not below one of the paths.
 pub fn status(bytes: &[u8], below: &[&RepoPath]) -> Result<Vec<Change>, NotUtf8> {
+    changes(bytes, below, None)
+}
+
+/// As [`status`] of everything, with files that are in the index and neither in HEAD nor on disk.
+pub fn status_of_index_and_head(bytes: &[u8]) -> Result<Vec<Change>, NotUtf8> {
+    changes(bytes, &[&RepoPath::default()], Some(ChangeKind::Deleted))
+}
+
+/// `only_in_index` is the kind of a file that is in the index and neither in HEAD nor on disk; none leaves it out.
+fn changes(bytes: &[u8], below: &[&RepoPath], only_in_index: Option<ChangeKind>) -> Result<Vec<Change>, NotUtf8> {
     let mut changes: Vec<Change> = Vec::new();
     for record in bytes.split(|&b| b == 0).filter(|record| !record.is_empty()) {
-        // 1 XY sub mH mI mW hH hI path; u XY sub m1 m2 m3 mW h1 h2 h3 path; ? path
+        // 1 XY sub mH mI mW hH hI path; u XY sub m1 m2 m3 mW h1 h2 h3 path; ? path; ! path of an ignored file
         let (fields, kind) = match record[0] {
-            b'?' => (2, Some(ChangeKind::New)),
-            b'1' => (9, tracked_kind(record)),
+            b'?' | b'!' => (2, Some(ChangeKind::New)),
+            b'1' => (9, tracked_kind(record).or(only_in_index)),
             b'u' => (11, Some(ChangeKind::Modified)),
             _ => continue,
         };
@@ -142,6 +154,23 @@ pub fn tree_changes(bytes: &[u8]) -> Result<Vec<TreeChange>, NotUtf8> {
         changes.push(TreeChange { path: text(path)?, old: side(old_mode, old), new: side(new_mode, new) });
     }
     Ok(changes)
+}
+
+/// Parses `git ls-files --stage -z`: the id of each file that is merged.
+pub fn index_entries(bytes: &[u8]) -> Result<HashMap<String, Oid>, NotUtf8> {
+    let mut entries = HashMap::new();
+    for record in bytes.split(|&b| b == 0).filter(|record| !record.is_empty()) {
+        // <mode> <oid> <stage>\t<path>
+        let Some(tab) = record.iter().position(|&b| b == b'\t') else { continue };
+        let head = String::from_utf8_lossy(&record[..tab]).into_owned();
+        let mut words = head.split(' ').skip(1);
+        if let (Some(oid), Some("0")) = (words.next(), words.next())
+            && let Ok(oid) = Oid::parse(oid)
+        {
+            entries.insert(text(&record[tab + 1..])?, oid);
+        }
+    }
+    Ok(entries)
 }
 
 /// Parses `git ls-remote`: full ref name and the id it has.
@@ -203,6 +232,7 @@ mod tests {
             (record("A.", "a"), "a", ChangeKind::New),
             (record("AM", "a"), "a", ChangeKind::New),
             ("? new file".to_string() + "\0", "new file", ChangeKind::New),
+            ("! ignored file".to_string() + "\0", "ignored file", ChangeKind::New),
             (record("D.", "a") + "? a\0", "a", ChangeKind::Modified),
         ];
         for (bytes, path, kind) in table {
@@ -234,6 +264,14 @@ mod tests {
         assert_eq!(changes[0].path, "x/y z");
         assert!(changes[1].old.is_none() && changes[1].new.is_some());
         assert!(changes[2].old.is_some() && changes[2].new.is_none());
+    }
+
+    #[test]
+    fn index_records() {
+        let oid = "a".repeat(40);
+        let bytes = format!("100644 {oid} 0\tx/y z\0100644 {oid} 1\tunmerged\0");
+        let entries = index_entries(bytes.as_bytes()).unwrap();
+        assert_eq!(entries.keys().collect::<Vec<_>>(), ["x/y z"]);
     }
 
     #[test]

@@ -13,7 +13,8 @@ use crate::store::checkout::{Checkout, check_readable};
 use crate::store::composite::{self, Shown, Slices};
 use crate::store::{Want, git_dir, journal, listing};
 
-/// The commit that shows all slices, written into the checkout's own objects if it is a composite.
+/// The commit that shows all slices, written into the checkout's own objects if it is a composite. Its files in the directories
+/// above the slices are downloaded if they are not here.
 pub fn head_for(
     checkout: &Checkout,
     objects: Option<&mut Objects>,
@@ -25,16 +26,28 @@ pub fn head_for(
     let apart = Apart::begin(&checkout.git_dir)?;
     let mut writer = checkout.store.with_objects_of(&[&own_objects]);
     writer.place.also_objects.push(checkout.store.objects_dir());
-    let head = match objects {
-        Some(objects) => composite::head_for(&writer, &apart, objects, slices, current),
-        None => composite::head_for(&writer, &apart, &mut writer.objects()?, slices, current),
+    let mut opened;
+    let objects = match objects {
+        Some(objects) => objects,
+        None => {
+            opened = writer.objects()?;
+            &mut opened
+        }
     };
+    let head = composite::head_for(&writer, &apart, objects, slices, current);
     apart.keep()?;
-    head
+    let head = head?;
+    let is_shown = current.is_some_and(|(current, shown)| *current == head && slices.keys().eq(shown.keys()));
+    // What is shown already has them, and a composite of this very call is seen only by a new dialogue.
+    if !is_shown && let Some((_, commit)) = checkout.objects()?.commit(head.as_str())? {
+        let missing = composite::missing_upper_files(&mut checkout.objects()?, &commit.tree, slices)?;
+        checkout.store.ensure_blobs(&missing)?;
+    }
+    Ok(head)
 }
 
 /// Makes an existing checkout fit for work, under its lock: nobody else's configuration, no change half done, HEAD,
-/// index and objects whole. One that cannot be mended is set aside, and `None` returned.
+/// index and objects whole. `None` for one that cannot be repaired.
 pub fn enter(checkout: &Checkout) -> Result<Option<Objects>> {
     if !mend_files(checkout)? {
         return Ok(None);
@@ -66,33 +79,45 @@ fn mend_head(checkout: &Checkout, objects: &mut Objects) -> Result<()> {
     if again == head { Ok(()) } else { apply::rebuild_index(checkout, &again) }
 }
 
-/// As [`enter`], without looking whether the objects are there: one process less, for those who find out anyway.
-pub fn enter_quickly(checkout: &Checkout) -> Result<()> {
+/// As [`enter`], without looking whether the objects are there: one process less, for callers that find out anyway. Whether
+/// the checkout can be used.
+pub fn enter_quickly(checkout: &Checkout) -> Result<bool> {
     if !mend_files(checkout)? {
-        return Ok(());
+        return Ok(false);
     }
     checkout.store.mend_head()?;
-    mend_work_tree(checkout)
+    mend_work_tree(checkout).map(|()| true)
 }
 
-/// Whether the git directory is ours and has a HEAD, mended if need be.
+/// Whether the git directory is ours and has a HEAD, repaired if need be. One that git cannot read, or that has neither a HEAD
+/// nor a record of what it shows, cannot be repaired: the next restore builds another in its place and brings its recordings
+/// over.
 ///
 /// # Errors
-/// Also when a file that says what is shown cannot be read: then nothing may be made anew because of it.
+/// When a file that says what is shown cannot be read: then nothing may be made anew because of it.
 fn mend_files(checkout: &Checkout) -> Result<bool> {
+    if !checkout.is_readable()? {
+        return Ok(false);
+    }
     checkout.check_is_ours()?;
     check_readable(&checkout.git_dir)?;
-    if checkout.head()?.is_none() {
-        match checkout.shown()? {
-            Some(shown) => checkout.record(&shown, &Slices::new(), None)?,
-            None => {
-                apply::set_aside(checkout)?;
-                return Ok(false);
-            }
-        }
-    }
+    git_dir::create_folders(&checkout.git_dir)?;
     checkout.adopt()?;
-    checkout.borrow_from_store()?;
+    checkout.borrow_objects()?;
+    if checkout.head()?.is_some() {
+        return Ok(true);
+    }
+    let slices = checkout.slices()?;
+    let head = match checkout.shown()? {
+        Some(shown) => shown,
+        None if slices.is_empty() => return Ok(false),
+        // Both were lost in a power cut; the slices say what was shown.
+        None => {
+            apply::fetch_all(checkout, &slices)?;
+            head_for(checkout, None, &slices, None)?
+        }
+    };
+    checkout.record(&head, &Slices::new(), None)?;
     Ok(true)
 }
 
@@ -101,7 +126,8 @@ fn mend_work_tree(checkout: &Checkout) -> Result<()> {
     if !git_dir::has_whole_index(&checkout.git_dir)? {
         // What was begun goes on from where it began.
         let from = journal::read(&checkout.git_dir)?.and_then(|note| Oid::parse(&note.from).ok());
-        if let Some(head) = from.or(checkout.head()?) {
+        let head = checkout.head()?;
+        if let Some(head) = from.or(head) {
             apply::rebuild_index(checkout, &head)?;
         }
     }
@@ -109,24 +135,29 @@ fn mend_work_tree(checkout: &Checkout) -> Result<()> {
     uncommit(checkout)
 }
 
-/// Turns commits that somebody made by hand on what is shown back into pending changes: no push has sent them, and a
-/// restore must not take them away. They stay reachable by a ref.
+/// Turns commits that were made by hand in place of what is shown, or on top of it, back into pending changes: no push has
+/// sent them, and a restore must not take them away. A ref keeps them.
 fn uncommit(checkout: &Checkout) -> Result<()> {
     /// How many commits by hand are looked through.
     const MOST: usize = 100;
     let (Some(head), Some(shown)) = (checkout.head()?, checkout.shown()?) else { return Ok(()) };
-    if head == shown || checkout.keep_commit(&head)?.is_none() {
+    if head == shown {
         return Ok(());
     }
+    let Some(kept) = checkout.keep_commit(&head)? else { return Ok(()) };
     let mut objects = checkout.objects()?;
+    let parents_of_shown = objects.parents(&shown)?;
     let mut commit = head.clone();
     for _ in 0..MOST {
-        match objects.first_parent(&commit)? {
-            Some(parent) if parent == shown => {
-                let what = format!("`{}` was committed there by hand; its changes are pending again", head.short());
-                checkout.repo.git.report().note(&what);
-                return checkout.record(&shown, &Slices::new(), None);
-            }
+        let parents = objects.parents(&commit)?;
+        // `git commit --amend` gives the new commit the parents of the old one.
+        if commit == shown || parents.contains(&shown) || parents == parents_of_shown {
+            let what = format!("`{}` was committed there by hand; its changes are pending again", head.short());
+            checkout.repo.git.report().note(&what);
+            checkout.repo.git.report().note(&format!("`{kept}` keeps the commit"));
+            return checkout.record(&shown, &Slices::new(), None);
+        }
+        match parents.into_iter().next() {
             Some(parent) => commit = parent,
             None => break,
         }

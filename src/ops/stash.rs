@@ -1,24 +1,24 @@
 //! Stash entries: pending changes that were put aside. An entry is a commit on a ref of the checkout, with everything in
 //! it: modified and new files, and what is deleted. (`git stash create` makes nothing of new files alone.)
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::{apply, join, merge};
+use super::apply::{Displaced, PathSet, leads_through_link};
+use super::{join, merge};
 use crate::error::{AtPath, Error, Result};
-use crate::git::Signature;
+use crate::git::objects::blob_id;
 use crate::git::parse::{Blob, Change, ChangeKind, TreeChange};
+use crate::git::{Signature, nested};
 use crate::manifest::Pin;
 use crate::names::{Oid, RepoPath};
 use crate::store::apart::Apart;
-use crate::store::checkout::Checkout;
-use crate::store::git_dir::{path_of_ref_name, ref_name_of, refs_below, write_ref};
+use crate::store::checkout::{Checkout, STASH};
+use crate::store::git_dir::{path_of_ref_name, ref_name_of, refs_below, remove_if_there, write_ref};
 use crate::store::{Want, listing};
 use crate::units::count;
-
-/// Refs below this are stash entries: `<slice>/%<number>`, the highest number is the newest.
-const STASH: &str = "refs/assets/stash/";
 
 /// One stash entry.
 #[derive(Clone, Debug)]
@@ -37,25 +37,156 @@ pub struct Entry {
     pub replaced_by: Option<Oid>,
 }
 
-/// Puts the pending changes of a slice into a new entry; the work tree stays as it is.
-pub fn create(checkout: &Checkout, slice: &RepoPath, pending: &[Change], reason: &str) -> Result<Oid> {
-    let head = checkout.head()?.ok_or_else(|| Error::failed(format!("`{}` has no HEAD", checkout.dir.display())))?;
+/// What [`create`] stored.
+#[derive(Debug, Default)]
+pub struct Stored {
+    /// The entry; none when git can store none of the changes.
+    pub entry: Option<Oid>,
+    /// The content of each stored change; `None` for a deleted file.
+    pub contents: HashMap<String, Option<Oid>>,
+    /// Changes that are not in the entry, because git refuses their names. Their files must stay where they are.
+    pub refused: Vec<Change>,
+}
+
+impl Stored {
+    /// The paths of the stored changes.
+    pub fn paths(&self) -> impl Iterator<Item = &String> {
+        self.contents.keys()
+    }
+}
+
+/// Stores the pending changes of a slice in an entry; the work tree stays as it is. Changes inside a nested repository are
+/// stored file by file. An entry that is the newest of its slice already and equal is used again: the command that made it
+/// was interrupted.
+///
+/// # Errors
+/// When the checkout has no HEAD, or git fails.
+pub fn create(checkout: &Checkout, slice: &RepoPath, pending: &[Change], reason: &str) -> Result<Stored> {
+    let head = head_of(checkout)?;
+    let pending = files_of(checkout, pending)?;
     let index = checkout.index_of_head()?;
-    let paths: Vec<&str> = pending.iter().map(|change| change.path.as_str()).collect();
-    // What is somebody's own must not be in the store alone, which may be deleted.
+    // `update-index` fails for a path below a link: its file was deleted, whatever the link leads to.
+    let (deleted, paths): (Vec<&str>, Vec<&str>) =
+        pending.iter().map(|change| change.path.as_str()).partition(|path| leads_through_link(&checkout.dir, path));
+    // Recordings must not be in the store alone, which the user may delete.
     let apart = Apart::begin(&checkout.git_dir)?;
+    let deleted: merge::Edits = deleted.into_iter().map(|path| (path.to_string(), None)).collect();
+    checkout.repo.update_index_info(&index, &deleted)?;
     apart.only(&checkout.repo).update_index(&index, &paths)?;
     let tree = checkout.repo.write_tree(&index)?;
-    apart.write_trees(&checkout.repo, &mut checkout.objects()?, &tree, &paths)?;
+    let changes = checkout.repo.diff_tree(&head, &tree, None)?;
+    let mut contents: HashMap<String, Option<Oid>> =
+        changes.into_iter().map(|change| (change.path, change.new.map(|blob| blob.oid))).collect();
+    // `update-index` exits with 0 when it ignores a path: only what the tree has is stored.
+    let (missing, stored): (Vec<Change>, Vec<Change>) =
+        pending.into_iter().partition(|change| !contents.contains_key(&change.path));
+    let mut refused = Vec::new();
+    for change in missing {
+        // Another process may have undone the change meanwhile; then HEAD has the content.
+        match content_at(&checkout.dir, &change.path)? {
+            Some(content) if is_in_tree(checkout, &tree, &change.path, &blob_id(&content))? => {
+                contents.insert(change.path, Some(blob_id(&content)));
+            }
+            None if change.kind == ChangeKind::Deleted => {}
+            _ => refused.push(change),
+        }
+    }
+    let mut entry = None;
+    if !stored.is_empty() {
+        let paths: Vec<&str> = stored.iter().map(|change| change.path.as_str()).collect();
+        entry = Some(write_entry(checkout, slice, apart, &tree, &paths, reason)?);
+    }
+    remove_if_there(&index)?;
+    Ok(Stored { entry, contents, refused })
+}
+
+/// Stores contents that are not in the work tree in an entry of a slice: each with its path there.
+///
+/// # Errors
+/// As [`create`].
+pub fn create_from(checkout: &Checkout, slice: &RepoPath, files: &[(String, Vec<u8>)], reason: &str) -> Result<Oid> {
+    let index = checkout.index_of_head()?;
+    let apart = Apart::begin(&checkout.git_dir)?;
+    let writer = apart.only(&checkout.repo);
+    let mut entries = merge::Edits::new();
+    for (path, content) in files {
+        let blob = Blob { mode: "100644".into(), oid: writer.write_blob(content)? };
+        entries.push((path.clone(), Some(blob)));
+    }
+    checkout.repo.update_index_info(&index, &entries)?;
+    let tree = checkout.repo.write_tree(&index)?;
+    let paths: Vec<&str> = files.iter().map(|(path, _)| path.as_str()).collect();
+    let entry = write_entry(checkout, slice, apart, &tree, &paths, reason)?;
+    remove_if_there(&index)?;
+    Ok(entry)
+}
+
+/// Writes the commit and the ref of an entry whose files are in `apart`.
+fn write_entry(
+    checkout: &Checkout,
+    slice: &RepoPath,
+    apart: Apart,
+    tree: &Oid,
+    paths: &[&str],
+    reason: &str,
+) -> Result<Oid> {
+    let head = head_of(checkout)?;
+    let mut objects = checkout.objects()?;
+    apart.write_trees(&checkout.repo, &mut objects, tree, paths)?;
     apart.keep()?;
+    let newest = numbers(checkout, slice)?.pop();
+    if let Some((_, newest)) = &newest
+        && objects.commit(newest.as_str())?.is_some_and(|(_, commit)| commit.tree == *tree)
+        && objects.parents(newest)? == [head.clone()]
+    {
+        return Ok(newest.clone());
+    }
     // The date is the entry's only news; a fixed identity works for users who told git none.
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
     let message = format!("{reason}\n\ntime {now}\n");
-    let commit = checkout.repo.commit_tree(&tree, &[&head], &message, &Signature::Fixed)?;
-    let number = numbers(checkout, slice)?.last().map_or(1, |(number, _)| number + 1);
+    let commit = checkout.repo.commit_tree(tree, &[&head], &message, &Signature::Fixed)?;
+    let number = newest.map_or(1, |(number, _)| number + 1);
     write_ref(&checkout.git_dir, &format!("{STASH}{}%{number:04}", ref_name_of(slice)), &commit)?;
-    let _ = std::fs::remove_file(&index);
     Ok(commit)
+}
+
+/// Pending changes as files: a nested repository is one change for git, and its files are recordings all the same.
+pub fn files_of(checkout: &Checkout, pending: &[Change]) -> Result<Vec<Change>> {
+    let mut files = Vec::with_capacity(pending.len());
+    for change in pending {
+        let Some(folder) = change.path.strip_suffix('/') else {
+            files.push(change.clone());
+            continue;
+        };
+        let below = join(&checkout.dir, folder);
+        let found = nested::files_in(&below).at("read", &below)?;
+        files.extend(found.into_iter().map(|file| Change { path: format!("{folder}/{file}"), kind: ChangeKind::New }));
+    }
+    Ok(files)
+}
+
+/// The bytes of a file of the work tree; the target of a link, which git stores as content; none when there is no file.
+pub fn content_at(dir: &Path, path: &str) -> Result<Option<Vec<u8>>> {
+    let file = join(dir, path);
+    match file.symlink_metadata() {
+        Ok(meta) if meta.is_symlink() => {
+            let target = std::fs::read_link(&file).at("read", &file)?;
+            Ok(Some(target.as_os_str().as_encoded_bytes().to_vec()))
+        }
+        Ok(meta) if meta.is_file() => std::fs::read(&file).at("read", &file).map(Some),
+        Ok(_) => Ok(None),
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+        Err(e) => Err(e).at("look at", &file),
+    }
+}
+
+fn is_in_tree(checkout: &Checkout, tree: &Oid, path: &str, blob: &Oid) -> Result<bool> {
+    let found = listing::files_at(&mut checkout.objects()?, tree, &[path])?;
+    Ok(found.into_iter().flatten().any(|oid| oid == *blob))
+}
+
+fn head_of(checkout: &Checkout) -> Result<Oid> {
+    checkout.head()?.ok_or_else(|| Error::failed(format!("`{}` has no HEAD", checkout.dir.display())))
 }
 
 /// The entries of all slices, or of one, newest last.
@@ -158,10 +289,11 @@ pub fn pop(checkout: &Checkout, slice: &RepoPath, prefer_stashed: bool) -> Resul
     let edits = merge::merge(&stashed, &since, true).unwrap_or_default();
     let edited = edited_since(checkout, &edits, &replaced, prefer_stashed && replaced.is_empty())?;
     if !prefer_stashed {
-        conflicts.extend(edited.into_iter().map(|change| change.path));
+        conflicts.extend(edited.iter().map(|change| change.path.clone()));
     } else if !edited.is_empty() {
         let reason = format!("replaced by stash pop\n\nreplaced by {}", entry.commit);
-        create(checkout, &entry.slice, &edited, &reason)?;
+        let stored = create(checkout, &entry.slice, &edited, &reason)?;
+        conflicts.extend(stored.refused.into_iter().map(|change| change.path));
         let what =
             format!("put aside {} that had changed since; `assets stash list` shows it", count(edited.len(), "file"));
         checkout.repo.git.report().note(&what);
@@ -171,9 +303,22 @@ pub fn pop(checkout: &Checkout, slice: &RepoPath, prefer_stashed: bool) -> Resul
         conflicts.dedup();
         return Ok(Popped::Conflict(conflicts));
     }
-    write_files(checkout, &edits)?;
+    if let Some(changed) = write_files(checkout, &edits, &edited)? {
+        return Ok(Popped::Conflict(changed));
+    }
     remove(checkout, &entry)?;
     Ok(Popped::Back(entry))
+}
+
+/// Every content that an entry of the checkout holds at each path.
+pub fn all_contents(checkout: &Checkout) -> Result<HashMap<String, HashSet<Oid>>> {
+    let mut all: HashMap<String, HashSet<Oid>> = HashMap::new();
+    for entry in refs_below(&checkout.git_dir, STASH)?.into_values() {
+        for (path, oid) in contents(checkout, &entry)? {
+            all.entry(path).or_default().insert(oid);
+        }
+    }
+    Ok(all)
 }
 
 /// The blobs that an entry holds, by path.
@@ -182,25 +327,25 @@ pub fn contents(checkout: &Checkout, commit: &Oid) -> Result<HashMap<String, Oid
     Ok(changes.into_iter().filter_map(|change| Some((change.path, change.new?.oid))).collect())
 }
 
-/// Pending changes at the paths of an entry that would be overwritten and are in no entry: not just what this one holds
-/// or what it has replaced, nor nothing at all, nor (unless `whole`) the beginning of it, which an interrupted pop leaves.
+/// Returns pending changes that applying the entry would overwrite and that no stash entry preserves. Content equal to the
+/// stashed or replaced blob, and (unless `whole`) the beginning of one, left by an interrupted pop, does not count.
 fn edited_since(
     checkout: &Checkout,
     edits: &merge::Edits,
     replaced: &HashMap<String, Oid>,
     whole: bool,
 ) -> Result<Vec<Change>> {
-    let wanted: BTreeMap<&str, &Option<Blob>> = edits.iter().map(|(path, blob)| (path.as_str(), blob)).collect();
+    let wanted: HashMap<&str, &Option<Blob>> = edits.iter().map(|(path, blob)| (path.as_str(), blob)).collect();
+    let written: PathSet = edits.iter().filter(|(_, blob)| blob.is_some()).map(|(path, _)| path.as_str()).collect();
     let mut objects = checkout.objects()?;
     let mut edited = Vec::new();
-    for change in checkout.repo.status(&[&RepoPath::default()])? {
-        let Some(blob) = wanted.get(change.path.as_str()) else { continue };
-        let file = join(&checkout.dir, &change.path);
-        let content = match std::fs::read(&file) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
-            content => content.at("read", &file)?,
-        };
-        let known = blob.iter().map(|blob| &blob.oid).chain(replaced.get(&change.path));
+    for change in files_of(checkout, &checkout.repo.status(&[&RepoPath::default()])?)? {
+        let blob = wanted.get(change.path.as_str());
+        if blob.is_none() && !written.clashes_with(&change.path) {
+            continue;
+        }
+        let Some(content) = content_at(&checkout.dir, &change.path)? else { continue };
+        let known = blob.into_iter().copied().flatten().map(|blob| &blob.oid).chain(replaced.get(&change.path));
         let known: Vec<&str> = known.map(Oid::as_str).collect();
         let is_known = |known: &[u8]| if whole { known == content } else { known.starts_with(&content) };
         if !objects.contents(&known)?.into_iter().flatten().any(|(_, known)| is_known(&known)) {
@@ -210,18 +355,30 @@ fn edited_since(
     Ok(edited)
 }
 
-fn write_files(checkout: &Checkout, edits: &merge::Edits) -> Result<()> {
-    apply::remove_files(checkout, edits.iter().map(|(path, _)| path.as_str()))?;
-    let written: merge::Edits = edits.iter().filter(|(_, blob)| blob.is_some()).cloned().collect();
-    if written.is_empty() {
-        return Ok(());
+/// Writes the files of an entry in place of what is there, `edited` among it. Returns the files that changed meanwhile, if
+/// any: nothing is written then.
+fn write_files(checkout: &Checkout, edits: &merge::Edits, edited: &[Change]) -> Result<Option<Vec<String>>> {
+    // What is there now was looked at: it is in HEAD, in this entry, or in the one for what it replaces.
+    let mut expected = HashMap::new();
+    for path in edits.iter().map(|(path, _)| path).chain(edited.iter().map(|change| &change.path)) {
+        expected.insert(path.clone(), content_at(&checkout.dir, path)?.as_deref().map(blob_id));
     }
-    let index = checkout.other_index();
-    let _ = std::fs::remove_file(&index);
-    checkout.repo.update_index_info(&index, &written)?;
-    checkout.repo.checkout_all_of(&index)?;
-    let _ = std::fs::remove_file(&index);
-    Ok(())
+    let displaced = Displaced::take(checkout, expected.keys().map(String::as_str))?;
+    let changed = displaced.not_stored(&expected)?;
+    if !changed.is_empty() {
+        displaced.put_back()?;
+        return Ok(Some(changed.into_iter().map(|(path, _)| path).collect()));
+    }
+    let written: merge::Edits = edits.iter().filter(|(_, blob)| blob.is_some()).cloned().collect();
+    if !written.is_empty() {
+        let index = checkout.other_index();
+        remove_if_there(&index)?;
+        checkout.repo.update_index_info(&index, &written)?;
+        checkout.repo.checkout_all_of(&index)?;
+        remove_if_there(&index)?;
+    }
+    displaced.delete()?;
+    Ok(None)
 }
 
 fn remove(checkout: &Checkout, entry: &Entry) -> Result<()> {

@@ -25,8 +25,11 @@ pub(super) const SHOWN: &str = "refs/assets/shown";
 /// The commits that tags lead to, for annotated tags.
 pub(super) const TAGS: &str = "refs/assets/tags/";
 
-/// Commits that somebody made here by hand, and that nothing else leads to.
+/// Commits that were made here by hand, and that nothing else leads to.
 const BY_HAND: &str = "refs/assets/by-hand/";
+
+/// Refs below this are stash entries: `<slice>/%<number>`, the highest number is the newest.
+pub const STASH: &str = "refs/assets/stash/";
 
 /// One work tree below an assets folder.
 #[derive(Clone)]
@@ -78,6 +81,18 @@ pub fn is_of_shown_slices(git_dir: &Path, name: &str) -> Result<bool> {
         Some(tag) => Ok(read_ref(git_dir, &format!("{TAGS}{tag}"))?.is_some()),
         None => Ok(name == SHOWN || name.starts_with(SLICES) || name.starts_with(TAGS)),
     }
+}
+
+/// The refs (full names) of a git directory that keep recordings which nothing else leads to: stash entries, and commits made
+/// by hand.
+pub fn refs_of_recordings(git_dir: &Path) -> Result<BTreeMap<String, Oid>> {
+    let mut refs = BTreeMap::new();
+    for prefix in [STASH, BY_HAND] {
+        refs.extend(
+            git_dir::refs_below(git_dir, prefix)?.into_iter().map(|(name, oid)| (format!("{prefix}{name}"), oid)),
+        );
+    }
+    Ok(refs)
 }
 
 /// The name under which something broken is kept.
@@ -227,10 +242,15 @@ impl Checkout {
         self.store.with_objects_of(&[self.git_dir.join("objects")]).objects()
     }
 
+    /// Makes the store's objects visible here.
+    pub fn borrow_objects(&self) -> Result<()> {
+        let alternates = format!("{}\n", self.store.objects_dir().display());
+        self.write_if_different("objects/info/alternates", alternates.as_bytes()).map(drop)
+    }
+
     /// Makes the store's objects, and its knowledge of which commits have no history, visible here.
     pub fn borrow_from_store(&self) -> Result<()> {
-        let alternates = format!("{}\n", self.store.objects_dir().display());
-        self.write_if_different("objects/info/alternates", alternates.as_bytes())?;
+        self.borrow_objects()?;
         let own = text_if_there(&self.git_dir.join("shallow"))?.unwrap_or_default();
         let stores = self.store.shallow()?;
         let all: BTreeSet<&str> = own.lines().chain(stores.lines()).collect();

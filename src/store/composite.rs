@@ -1,6 +1,6 @@
 //! The commit that a checkout of several slices shows: a pin that holds them all, or a local composite commit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::apart::Apart;
 use super::listing;
@@ -155,6 +155,40 @@ fn first_that_holds<'a>(
         }
     }
     Ok(None)
+}
+
+/// The files that a commit's tree has in the directories above some slices, which a cone shows too, and that are not in the
+/// object database: a download brings only those above its own slice.
+pub fn missing_upper_files(objects: &mut Objects, root: &Oid, slices: &Slices) -> Result<Vec<Oid>> {
+    let folders = folders_above(slices);
+    let asked: Vec<(&Oid, &RepoPath)> = folders.iter().map(|folder| (root, folder)).collect();
+    let trees: Vec<Oid> = listing::trees_at(objects, &asked)?.into_iter().flatten().flatten().collect();
+    let mut files = Vec::new();
+    for entries in objects.trees(&trees)? {
+        let is_file = |entry: &TreeEntry| !entry.is_tree() && entry.mode != "160000";
+        files.extend(entries.unwrap_or_default().into_iter().filter(is_file).map(|entry| entry.oid));
+    }
+    files.sort();
+    files.dedup();
+    let names: Vec<&str> = files.iter().map(Oid::as_str).collect();
+    let infos = objects.infos(&names)?;
+    Ok(files.iter().zip(infos).filter(|(_, info)| info.is_none()).map(|(oid, _)| oid.clone()).collect())
+}
+
+/// The directories above some slices that are in no slice, the root among them.
+fn folders_above(slices: &Slices) -> BTreeSet<RepoPath> {
+    let mut folders = BTreeSet::new();
+    for slice in slices.keys() {
+        let mut folder = RepoPath::default();
+        for part in slice.parts() {
+            if slices.contains_key(&folder) {
+                break;
+            }
+            folders.insert(folder.clone());
+            folder = folder.join(part);
+        }
+    }
+    folders
 }
 
 fn not_here(oid: &Oid) -> Error {

@@ -12,12 +12,18 @@ use crate::names::{Oid, RefName, RepoPath};
 /// Recordings are bytes: nothing in an assets repo may convert, merge or filter them.
 pub const ATTRIBUTES: &str = "* -text -eol -filter -ident -working-tree-encoding -diff -merge\n";
 
-/// Makes the directories that git needs to see a repository, with the attributes file.
-pub fn create(git_dir: &Path, config: &str, head: &str) -> Result<()> {
+/// Makes the directories that git needs to see a repository, as far as they are not there.
+pub fn create_folders(git_dir: &Path) -> Result<()> {
     for folder in ["objects/info", "objects/pack", "refs/heads", "refs/tags", "info"] {
         let folder = git_dir.join(folder);
         std::fs::create_dir_all(&folder).at("create", &folder)?;
     }
+    Ok(())
+}
+
+/// Writes a new git directory, with the attributes file.
+pub fn create(git_dir: &Path, config: &str, head: &str) -> Result<()> {
+    create_folders(git_dir)?;
     for (name, content) in [("info/attributes", ATTRIBUTES), ("config", config), ("HEAD", head)] {
         let file = git_dir.join(name);
         std::fs::write(&file, content).at("write", &file)?;

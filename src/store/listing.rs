@@ -248,6 +248,42 @@ pub fn trees_at(objects: &mut Objects, asked: &[(&Oid, &RepoPath)]) -> Result<Ve
     }
 }
 
+/// The files that a commit or tree has at some paths; `None` where it has none, or where a tree on the way is not here. Reads the
+/// trees itself: git's `<commit>:<path>` cannot name a path with a line break.
+pub fn files_at<S: AsRef<str>>(objects: &mut Objects, root: &Oid, paths: &[S]) -> Result<Vec<Option<Oid>>> {
+    let root = objects.infos(&[format!("{root}^{{tree}}")])?.pop().flatten().map(|info| info.oid);
+    let mut folders = HashMap::from([(String::new(), read_folder(objects, root)?)]);
+    let mut found = Vec::with_capacity(paths.len());
+    for path in paths {
+        let path = path.as_ref();
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        for (end, _) in folder.match_indices('/').chain([(folder.len(), "")]) {
+            let here = &folder[..end];
+            if !folders.contains_key(here) {
+                let (above, name) = here.rsplit_once('/').unwrap_or(("", here));
+                let tree =
+                    entry_of(&folders, above, name).filter(|entry| entry.is_tree()).map(|entry| entry.oid.clone());
+                let entries = read_folder(objects, tree)?;
+                folders.insert(here.to_string(), entries);
+            }
+        }
+        let is_file = |entry: &&TreeEntry| !entry.is_tree() && entry.mode != "160000";
+        found.push(entry_of(&folders, folder, name).filter(is_file).map(|entry| entry.oid.clone()));
+    }
+    Ok(found)
+}
+
+fn read_folder(objects: &mut Objects, tree: Option<Oid>) -> Result<Vec<TreeEntry>> {
+    match tree {
+        Some(tree) => Ok(objects.trees(&[tree])?.pop().flatten().unwrap_or_default()),
+        None => Ok(Vec::new()),
+    }
+}
+
+fn entry_of<'a>(folders: &'a HashMap<String, Vec<TreeEntry>>, folder: &str, name: &str) -> Option<&'a TreeEntry> {
+    folders.get(folder)?.iter().find(|entry| entry.name == name.as_bytes())
+}
+
 fn to_entry(folder: &str, entry: &TreeEntry) -> Result<Entry> {
     let name = std::str::from_utf8(&entry.name).map_err(|_| {
         Error::failed(format!(

@@ -72,16 +72,7 @@ impl Checkout {
             if !is_there(&file)? {
                 continue;
             }
-            // Read from outside the repository, so that git does not obey the file before it is checked. Below a file
-            // there is none.
-            let outside = Place {
-                git_dir: file.join("none"),
-                work_tree: Some(self.folder.clone()),
-                also_objects: Vec::new(),
-                write_objects: None,
-            };
-            let reader = Repo { git: self.repo.git.clone(), place: outside };
-            for (key, value) in reader.config_keys(&file)? {
+            for (key, value) in self.outside(&file).config_keys(&file)? {
                 if !is_harmless(&key) {
                     return Err(refuse(format!("`.git/{name}` sets `{}`", printable(&key))));
                 }
@@ -93,6 +84,44 @@ impl Checkout {
             }
         }
         Ok(())
+    }
+
+    /// A place outside of the repository for reading one of its files, so that git does not obey the file before it is checked.
+    /// Below a file there is no repository.
+    fn outside(&self, file: &Path) -> Repo {
+        let place = Place {
+            git_dir: file.join("none"),
+            work_tree: Some(self.folder.clone()),
+            also_objects: Vec::new(),
+            write_objects: None,
+        };
+        Repo { git: self.repo.git.clone(), place }
+    }
+
+    /// Whether git can read the git directory as a repository: it has refs, and a configuration that is one. After a power cut
+    /// files of it may be all NUL bytes, and a copy may lack its empty directories.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn is_readable(&self) -> Result<bool> {
+        if !self.git_dir.symlink_metadata().at("look at", &self.git_dir)?.is_dir() {
+            // That is no damage: the check that follows refuses it.
+            return Ok(true);
+        }
+        let refs = self.git_dir.join("refs");
+        match refs.symlink_metadata() {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            Err(e) => return Err(e).at("look at", &refs),
+            Ok(_) => {}
+        }
+        if self.has_our_config()? {
+            return Ok(true);
+        }
+        let config = self.git_dir.join("config");
+        match std::fs::read(&config) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(true),
+            bytes => Ok(!bytes.at("read", &config)?.contains(&0) && self.outside(&config).config_keys(&config).is_ok()),
+        }
     }
 
     /// As [`Checkout::check_is_ours`], for a caller that does not put the attributes right before git compares files.

@@ -16,6 +16,7 @@ use crate::git::Filter;
 use crate::git::objects::Objects;
 use crate::manifest::Pin;
 use crate::names::{Oid, RefName};
+use crate::units::count;
 
 /// The tips of the remote's branches that absent pins stand for, by the wanted pin.
 pub type Tips = HashMap<Pin, Oid>;
@@ -58,6 +59,29 @@ pub struct Work<'a> {
     pub deliver: &'a mut dyn FnMut(Answers),
     pub census: Census,
     pub tips: Tips,
+}
+
+impl Store {
+    /// Downloads file contents by their ids, in one request; nothing when there are none.
+    ///
+    /// # Errors
+    /// When the remote cannot be asked, or does not have them.
+    pub fn ensure_blobs(&self, blobs: &[Oid]) -> Result<()> {
+        if blobs.is_empty() {
+            return Ok(());
+        }
+        if self.access.offline {
+            return Err(self.not_here_while_offline(&[format!("{} above the slices", count(blobs.len(), "file"))]));
+        }
+        self.make_stores_folder()?;
+        let _lock = Lock::take(&lock_file(&self.dir), &self.access.patience, self.repo.git.report())?;
+        self.create()?;
+        lock::remove_stale_git_locks(&self.dir)?;
+        lane::take_in_left_over(&self.dir)?;
+        let wants = vec![(0, blobs.iter().map(Oid::to_string).collect())];
+        let part = Part { wants, filter: filter::large(&self.access.limits), shallow: false };
+        self.fetch_part(&part, 0, &Merging::default()).map(drop)
+    }
 }
 
 impl Work<'_> {

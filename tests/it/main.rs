@@ -18,6 +18,7 @@ mod init;
 mod interrupt;
 mod isolation;
 mod network;
+mod nothing_lost;
 mod push;
 mod push_races;
 mod push_refused;

@@ -128,14 +128,13 @@ fn keep_stops_before_anything_happens() {
         s.edit();
         s.pin(&s.new);
         let before = (s.files(), snapshot(&s.checkout), s.code.snapshot());
-        server.reset_log();
+        // Whether anything would be lost is known when the new pin is here: it may have the same files.
         let run = s.code.assets(["restore", "--keep", "sdk/a"]).fails(3);
         assert_eq!(run.stdout, "");
         let said = "error: restoring `sdk/a/assets.json` would lose 5 pending changes\n  caused by: pending changes:\n";
         assert!(run.stderr.starts_with(said), "{}", run.stderr);
         run.says("recordings/sdk/a/fresh/new.json\n").says("hint: put them aside with `assets restore --stash sdk/a");
         assert_eq!((s.files(), snapshot(&s.checkout), s.code.snapshot()), before);
-        assert_eq!(server.requests().len(), 0);
     });
 }
 

@@ -1,12 +1,13 @@
 //! Taking away checkouts, and slices of checkouts, that no manifest asks for any more and in which nothing could be lost.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use super::observe::{Seen, World};
 use super::plan::{Claim, claim};
 use crate::error::{AtPath, Error, Result};
 use crate::names::RepoPath;
-use crate::ops::apply::{self, Transition};
+use crate::ops::apply::{self, InTheWay, Transition};
 use crate::ops::enter::{enter, head_for, pending};
 use crate::ops::{Context, stash};
 use crate::store::checkout::{Checkout, check_readable, is_of_shown_slices};
@@ -124,11 +125,12 @@ pub fn drop_slices(context: &Context, seen: &Seen) -> Result<bool> {
         to,
         slices,
         put_back: Vec::new(),
+        stored: HashMap::new(),
         stashes: Vec::new(),
         kept: Vec::new(),
         tag: None,
     };
-    apply::change(&checkout, &transition, &[])?;
+    apply::change(&checkout, transition, &[], InTheWay::Refuse)?;
     Ok(true)
 }
 

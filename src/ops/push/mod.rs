@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 
-use super::apply::{self, Transition};
+use super::apply::{self, InTheWay, Transition};
 use super::enter::{enter, enter_quickly, head_for, pending_and_staged, shown_pin};
 use super::{Context, Outcome, breadcrumb, join};
 use crate::error::{AtPath, Error, Kind, Result};
@@ -26,6 +26,7 @@ use crate::store::listing::{self, Listing};
 use crate::store::lock::Lock;
 use crate::store::paths;
 use crate::store::surface::is_at_pin;
+use crate::units::count;
 use intent::Intent;
 use secrets::{Checked, Secrets};
 
@@ -385,12 +386,21 @@ impl<'a> Push<'a> {
             to,
             slices,
             put_back: Vec::new(),
+            stored: HashMap::new(),
             stashes: Vec::new(),
             kept: Vec::new(),
             tag,
         };
         let listings: Vec<_> = sent.listing.iter().map(|listing| (&self.manifest.slice, listing)).collect();
-        apply::change(checkout, &transition, &listings)
+        let stashed = apply::change(checkout, transition, &listings, InTheWay::Stash)?;
+        if !stashed.is_empty() {
+            let what = format!(
+                "stashed {} recorded during the push, where others had pushed too",
+                count(stashed.len(), "file")
+            );
+            checkout.repo.git.report().note(&format!("{what}; `assets stash list` shows it"));
+        }
+        Ok(())
     }
 
     /// Moves the pin, last of all.

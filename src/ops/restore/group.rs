@@ -1,24 +1,28 @@
 //! The manifests of one checkout: what they want, and showing it when it is there.
 
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::{Answer, Cost, Policy, Restored, decide, make_slice_folder};
-use crate::error::{Error, Result};
+use crate::error::{AtPath, Error, Result};
+use crate::git::nested;
 use crate::git::objects::Objects;
 use crate::git::parse::Change;
 use crate::manifest::{Form, Manifest, Pin};
-use crate::names::{Oid, RepoPath};
-use crate::ops::apply::{self, Building, Transition};
+use crate::names::{Oid, RepoPath, one_line};
+use crate::ops::apply::{self, Building, InTheWay, PathSet, Transition};
 use crate::ops::enter::{enter, head_for, pending_of_each, shown_pin};
-use crate::ops::plan::{OnPending, Seen, Step};
+use crate::ops::plan::{OnPending, Refusal, Seen, Step};
 use crate::ops::{Context, Outcome, breadcrumb, join, stash};
 use crate::report::{self, Ended};
 use crate::store::checkout::{self, Checkout};
-use crate::store::composite::{Shown, Slices};
+use crate::store::composite::{Shown, Slices, slices_inside};
+use crate::store::journal;
 use crate::store::listing::{self, Listing};
 use crate::store::surface::is_at_pin;
 use crate::store::{Ready, Store, Want};
+use crate::units::count;
 
 /// The manifests of one checkout.
 pub struct Group<'a> {
@@ -43,7 +47,26 @@ struct Target {
     arrived: Arrived,
     before: Option<Oid>,
     pending: Vec<Change>,
+    /// Files on disk of a slice that is not shown yet, just as HEAD has them.
+    unchanged: Vec<String>,
     steps: Vec<Step>,
+}
+
+/// What the change of a checkout stashed, by slice.
+type Stashed = BTreeMap<RepoPath, Vec<Change>>;
+
+/// What is taken out of the way of some targets.
+#[derive(Default)]
+struct PutAside {
+    /// Files that become as the pins have them.
+    paths: Vec<String>,
+    /// Where their contents are now: in an entry or in HEAD.
+    stored: HashMap<String, Option<Oid>>,
+    /// The stash entries.
+    entries: Vec<Oid>,
+    /// Pending changes that stay.
+    kept: Vec<Change>,
+    stashed: Stashed,
 }
 
 /// Answers for some of the manifests, by their indexes.
@@ -122,11 +145,13 @@ impl<'a> Group<'a> {
         };
         let targets = self.plan(arrived, objects.as_mut(), answers)?;
         let moving: Vec<&Target> = targets.iter().filter(|target| !target.steps.is_empty()).collect();
+        let mut stashed = Stashed::new();
         if !moving.is_empty() {
-            self.change(&moving, objects)?;
+            stashed = self.change(&moving, objects)?;
         }
         for target in targets {
-            answers.push((target.arrived.index, self.done(target, started).map(Outcome::Done)));
+            let stashed = stashed.remove(&self.manifests[target.arrived.index].slice).unwrap_or_default();
+            answers.push((target.arrived.index, self.done(target, stashed, started).map(Outcome::Done)));
         }
         Ok(())
     }
@@ -143,41 +168,23 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// Refuses what will be refused anyway before anything is downloaded.
+    /// Refuses what will be refused whatever the pins hold, before anything is downloaded: a reset that is not confirmed.
+    /// Whether a restore has pending changes in its way is only known when the objects are here.
     fn refuse_early(&self) -> Result<Answers> {
         let mut refused = Answers::new();
-        if !matches!(
-            self.policy,
-            Policy::Restore(OnPending::Ask | OnPending::Keep) | Policy::Reset { confirmed: false }
-        ) || crate::store::journal::exists(&self.checkout.git_dir)?
-            // Both are put right under the lock.
-            || self.checkout.has_foreign_attributes()?
-        {
+        let is_unconfirmed = matches!(self.policy, Policy::Reset { confirmed: false });
+        // An interrupted change and foreign attributes are put right under the lock.
+        if !is_unconfirmed || journal::exists(&self.checkout.git_dir)? || self.checkout.has_foreign_attributes()? {
             return Ok(refused);
         }
         self.checkout.check_is_ours()?;
-        checkout::check_readable(&self.checkout.git_dir)?;
-        let mut moved: Vec<(usize, Oid)> = Vec::new();
-        for &index in &self.indexes {
-            let manifest = &self.manifests[index];
-            let Some(shown) = shown_pin(&self.checkout, manifest)? else { continue };
-            let reset = matches!(self.policy, Policy::Reset { .. });
-            if reset || manifest.pin() != Pin::Commit(shown.clone()) {
-                moved.push((index, shown));
-            }
-        }
-        let slices: Vec<&RepoPath> = moved.iter().map(|(index, _)| &self.manifests[*index].slice).collect();
-        // Damage is found and mended later, under the lock.
+        let slices: Vec<&RepoPath> = self.indexes.iter().map(|&index| &self.manifests[index].slice).collect();
+        // Damage is found and repaired later, under the lock.
         let Ok(pending) = pending_of_each(&self.checkout, &slices) else { return Ok(refused) };
-        for ((index, shown), pending) in moved.into_iter().zip(pending) {
-            if pending.is_empty() {
-                continue;
-            }
-            let names: Vec<String> = pending.iter().map(|change| change.path.clone()).collect();
-            let seen =
-                Seen { pin: Some(shown.clone()), head_in_place: false, pending: pending.len(), same_files: false };
-            if let Err(refusal) = decide(self.policy, Some(&shown), &seen, &names) {
-                refused.push((index, Ok(Outcome::Refused(refusal))));
+        for (&index, pending) in self.indexes.iter().zip(pending) {
+            if !pending.is_empty() {
+                let pending = pending.into_iter().map(|change| change.path).collect();
+                refused.push((index, Ok(Outcome::Refused(Refusal::MustConfirm { pending }))));
             }
         }
         Ok(refused)
@@ -227,9 +234,10 @@ impl<'a> Group<'a> {
                 let slice = self.manifests[arrived.index].slice.as_str();
                 let reset = matches!(self.policy, Policy::Reset { .. });
                 let moves = reset || !seen.head_in_place || seen.pin.as_ref() != Some(&arrived.ready.commit);
-                // A slice around it shows its files too.
+                // A slice around it shows its files too, and a test may have recorded into its folder before it is shown.
+                let has_files = || nested::holds_files(&join(&self.checkout.dir, slice));
                 let is_shown = seen.pin.is_some() || shown.keys().any(|other| other.holds(slice));
-                head.is_some() && objects.is_some() && moves && is_shown
+                head.is_some() && objects.is_some() && moves && (is_shown || has_files())
             })
             .collect();
         let looked_at = targets.iter().zip(&is_looked_at).filter(|(_, looked_at)| **looked_at);
@@ -239,16 +247,35 @@ impl<'a> Group<'a> {
         for ((arrived, mut seen), looked_at) in targets.into_iter().zip(is_looked_at) {
             let pending = if looked_at { changes.next().unwrap_or_default() } else { Vec::new() };
             seen.pending = pending.len();
+            let pending = stash::files_of(&self.checkout, &pending)?;
             let names: Vec<String> = pending.iter().map(|change| change.path.clone()).collect();
+            let mut unchanged = Vec::new();
+            if looked_at && seen.pin.is_none() {
+                unchanged = self.unchanged_files(&self.manifests[arrived.index].slice, &shown, &pending)?;
+            }
             match decide(self.policy, Some(&arrived.ready.commit), &seen, &names) {
-                Ok(steps) => planned.push(Target { arrived, before: seen.pin, pending, steps }),
+                Ok(steps) => planned.push(Target { arrived, before: seen.pin, pending, unchanged, steps }),
                 Err(refusal) => answers.push((arrived.index, Ok(Outcome::Refused(refusal)))),
             }
         }
         Ok(planned)
     }
 
-    fn done(&self, target: Target, started: Instant) -> Result<Restored> {
+    /// The files on disk of a slice that is not shown, without those that are pending and those of slices that are shown
+    /// inside it.
+    fn unchanged_files(&self, slice: &RepoPath, shown: &Slices, pending: &[Change]) -> Result<Vec<String>> {
+        let folder = join(&self.checkout.dir, slice.as_str());
+        let pending: PathSet = pending.iter().map(|change| change.path.as_str()).collect();
+        let mut files: Vec<String> = nested::files_in(&folder)
+            .at("read", &folder)?
+            .into_iter()
+            .map(|file| slice.join(&file).as_str().to_string())
+            .collect();
+        files.retain(|file| !pending.contains(file) && !slices_inside(shown, slice).any(|inner| inner.holds(file)));
+        Ok(files)
+    }
+
+    fn done(&self, target: Target, stashed: Vec<Change>, started: Instant) -> Result<Restored> {
         let Arrived { index, ready, after } = target.arrived;
         let manifest = &self.manifests[index];
         breadcrumb::write(&self.checkout.folder, manifest)?;
@@ -265,36 +292,24 @@ impl<'a> Group<'a> {
             changed: !target.steps.is_empty(),
             empty: ready.listing.tree.is_none(),
             bare: false,
-            put_aside: if target.steps.contains(&Step::SetAside) { target.pending } else { Vec::new() },
+            put_aside: stashed,
             before: target.before,
             commit: Some(ready.commit),
             cost,
         })
     }
 
-    fn change(&self, targets: &[&Target], mut objects: Option<Objects>) -> Result<()> {
-        let checkout = &self.checkout;
-        let exists = checkout.exists()?;
+    /// Shows the targets. Returns what was stashed. Without `objects` there is no checkout that can be used.
+    fn change(&self, targets: &[&Target], mut objects: Option<Objects>) -> Result<Stashed> {
+        let (checkout, exists) = (&self.checkout, objects.is_some());
         let mut shown = if exists { checkout.slices()? } else { Slices::new() };
         let mut slices = shown.clone();
         for target in targets {
             slices.insert(self.manifests[target.arrived.index].slice.clone(), target.arrived.ready.commit.clone());
         }
-        let mut put_back = Vec::new();
-        let mut stashes = Vec::new();
-        for target in targets.iter().filter(|target| target.steps.contains(&Step::SetAside)) {
-            let reason = match self.policy {
-                Policy::Restore(OnPending::Discard) => "dropped by restore",
-                Policy::Restore(_) => "put aside by restore",
-                Policy::Reset { .. } => "dropped by reset",
-            };
-            stashes.push(stash::create(
-                checkout,
-                &self.manifests[target.arrived.index].slice,
-                &target.pending,
-                reason,
-            )?);
-            put_back.extend(target.pending.iter().map(|change| change.path.clone()));
+        let mut put_aside = PutAside::default();
+        for target in targets {
+            self.put_aside(target, &mut put_aside)?;
         }
         let head = checkout.head()?;
         let last_shown = checkout.shown()?;
@@ -312,30 +327,79 @@ impl<'a> Group<'a> {
             operation: if matches!(self.policy, Policy::Reset { .. }) { "reset" } else { "restore" },
             from: head.clone().unwrap_or_else(|| to.clone()),
             to,
-            slices,
-            put_back,
-            stashes,
-            kept: targets
-                .iter()
-                .filter(|target| !target.steps.contains(&Step::SetAside))
-                .flat_map(|target| target.pending.clone())
-                .collect(),
+            slices: slices.clone(),
+            put_back: put_aside.paths,
+            stored: put_aside.stored,
+            stashes: put_aside.entries,
+            kept: put_aside.kept,
             tag: targets.iter().find_map(|target| self.tag(target)),
         };
         let listings: Vec<(&RepoPath, &Listing)> = targets
             .iter()
             .map(|target| (&self.manifests[target.arrived.index].slice, &target.arrived.ready.listing))
             .collect();
+        let mut stashed = put_aside.stashed;
         if let Some(building) = building {
-            return apply::build(checkout, building, &transition, &listings);
+            let salvaged = apply::build(checkout, building, &transition, &listings)?;
+            stashed.extend(salvaged);
+            return Ok(stashed);
         }
         let same = transition.put_back.is_empty() && head.as_ref() == Some(&transition.to);
         if same && transition.slices.keys().eq(checkout.slices()?.keys()) {
             // Only what is recorded changes: no file is touched.
             checkout.borrow_from_store()?;
-            return checkout.record(&transition.to, &transition.slices, transition.tag.as_ref());
+            checkout.record(&transition.to, &transition.slices, transition.tag.as_ref())?;
+            return Ok(stashed);
         }
-        apply::change(checkout, &transition, &listings)
+        let in_the_way = match self.policy {
+            Policy::Restore(OnPending::Ask | OnPending::Keep) => InTheWay::Refuse,
+            _ => InTheWay::Stash,
+        };
+        let besides = apply::change(checkout, transition, &listings, in_the_way)?;
+        for (slice, changes) in apply::by_innermost_slice(&slices, &besides) {
+            match targets.iter().any(|target| self.manifests[target.arrived.index].slice == slice) {
+                true => stashed.entry(slice).or_default().extend(changes),
+                // Of no package that this command is about: nothing else would tell.
+                false => {
+                    let what = format!("{} in the way of `{slice}`", count(changes.len(), "pending change"));
+                    checkout.repo.git.report().note(&format!("stashed {what}; `assets stash list` shows it"));
+                }
+            }
+        }
+        Ok(stashed)
+    }
+
+    /// Stashes what is in the way of one target, and adds it to what becomes as the pin has it.
+    fn put_aside(&self, target: &Target, put_aside: &mut PutAside) -> Result<()> {
+        let checkout = &self.checkout;
+        let slice = &self.manifests[target.arrived.index].slice;
+        if !target.unchanged.is_empty() {
+            let head = checkout.head()?.ok_or_else(|| Error::failed("the checkout has no HEAD"))?;
+            let committed = listing::files_at(&mut checkout.objects()?, &head, &target.unchanged)?;
+            put_aside.stored.extend(target.unchanged.iter().cloned().zip(committed));
+            put_aside.paths.extend(target.unchanged.iter().cloned());
+        }
+        if !target.steps.contains(&Step::SetAside) {
+            put_aside.kept.extend(target.pending.clone());
+            return Ok(());
+        }
+        let reason = match self.policy {
+            Policy::Restore(OnPending::Discard) => "dropped by restore",
+            Policy::Restore(_) => "put aside by restore",
+            Policy::Reset { .. } => "dropped by reset",
+        };
+        let stored = stash::create(checkout, slice, &target.pending, reason)?;
+        for change in &stored.refused {
+            let what = format!("git cannot store `{}`: the file stays where it is", one_line(&change.path));
+            checkout.repo.git.report().note(&what);
+        }
+        let is_stored = |change: &&Change| stored.contents.contains_key(&change.path);
+        put_aside.stashed.insert(slice.clone(), target.pending.iter().filter(is_stored).cloned().collect());
+        put_aside.kept.extend(stored.refused);
+        put_aside.paths.extend(stored.contents.keys().cloned());
+        put_aside.entries.extend(stored.entry);
+        put_aside.stored.extend(stored.contents);
+        Ok(())
     }
 
     /// The commit to show, made in `place` if need be. The tag form shows the tag's commit itself, where other tools look for it.

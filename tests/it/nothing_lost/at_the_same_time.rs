@@ -1,0 +1,80 @@
+//! Recordings that are written, and commands that are killed, at the worst moment.
+
+use super::Scene;
+use crate::support::{finish, with_every_git};
+
+#[test]
+fn a_recording_written_while_changes_are_stashed_is_stashed_too() {
+    with_every_git(|world| {
+        let s = Scene::new(world, &[("a/a.json", "1")], &[("a/a.json", "2")]);
+        s.restore("a");
+        s.record("a/a.json", "first");
+        s.pin("a", &s.new);
+        let file = s.file("a/a.json").display().to_string();
+        let once = world.root().join("once").display().to_string();
+        let write = format!("[ -e {once} ] || {{ touch {once}; printf last > {file}; }}");
+        let path = s.git_that_first(world, "commit-tree", &write);
+        s.code.assets_with(&[("PATH", path.as_str())], ["restore", "sdk/a"]).ok();
+        s.shows("a/a.json", "2");
+        s.pop_brings("a", "a/a.json", "last");
+    });
+}
+
+#[test]
+fn a_file_that_changes_all_the_time_stops_the_restore() {
+    with_every_git(|world| {
+        let s = Scene::new(world, &[("a/a.json", "1")], &[("a/a.json", "2")]);
+        s.restore("a");
+        s.record("a/a.json", "first");
+        s.pin("a", &s.new);
+        let file = s.file("a/a.json").display().to_string();
+        let count = world.root().join("count").display().to_string();
+        let write = format!("echo x >> {count}; wc -c < {count} > {file}");
+        let path = s.git_that_first(world, "commit-tree", &write);
+        let run = s.code.assets_with(&[("PATH", path.as_str())], ["restore", "sdk/a"]).fails(3);
+        run.says("change while they are stashed");
+        let written = std::fs::read_to_string(world.root().join("count")).unwrap().len();
+        s.shows("a/a.json", &format!("{written}\n"));
+        s.restore("a");
+        s.pop_brings("a", "a/a.json", &format!("{written}\n"));
+    });
+}
+
+#[test]
+fn a_restore_killed_between_stash_and_switch_leaves_one_entry() {
+    with_every_git(|world| {
+        let s = Scene::new(world, &[("a/a.json", "1"), ("b/b.json", "1")], &[("a/a.json", "2"), ("b/b.json", "2")]);
+        s.assets("restore sdk/a sdk/b").ok();
+        s.record("a/mine.json", "mine");
+        s.pin("a", &s.new);
+        // The composite commit, with two parents, is made after the stash entry.
+        let path = s.git_that_first(world, "commit-tree*-p*-p", "kill -9 $PPID; exit 1");
+        let child = s.code.command(&[("PATH", path.as_str())], ["restore", "sdk/a"]).spawn().unwrap();
+        assert_eq!(finish(child).code, None);
+        assert_eq!(s.entries(), 1);
+        s.restore("a");
+        assert_eq!(s.entries(), 1);
+        s.pop_brings("a", "a/mine.json", "mine");
+        assert_eq!(s.entries(), 0);
+    });
+}
+
+#[test]
+fn displaced_files_of_a_killed_command_come_back() {
+    with_every_git(|world| {
+        let s = Scene::new(world, &[("a/a.json", "1")], &[("a/a.json", "2")]);
+        s.restore("a");
+        s.record("a/a.json", "mine");
+        s.pin("a", &s.new);
+        // Killed when the changed files are out of the work tree.
+        let path = s.git_that_first(world, "\"read-tree -m\"", "kill -9 $PPID; exit 1");
+        let child = s.code.command(&[("PATH", path.as_str())], ["restore", "sdk/a"]).spawn().unwrap();
+        assert_eq!(finish(child).code, None);
+        s.record("a/a.json", "recorded since");
+        s.restore("a").says("completing a restore that was interrupted");
+        s.shows("a/a.json", "2");
+        s.pop_brings("a", "a/a.json", "recorded since");
+        s.pop_brings("a", "a/a.json", "mine");
+        assert!(!s.checkout().join(".git/assets-displaced").exists());
+    });
+}

@@ -1,0 +1,127 @@
+//! A package that is shown for the first time in a checkout that others use already.
+
+use super::Scene;
+use crate::support::with_every_git;
+
+#[test]
+fn all_files_are_written_when_tree_and_cone_change() {
+    with_every_git(|world| {
+        // Git loses entries that follow a new one in a directory that becomes visible.
+        let s = Scene::new(world, &[("a/list.json", "1"), ("b/b.json", "1")], &[("a/create.json", "2")]);
+        s.pin("a", &s.new);
+        s.restore("b");
+        s.restore("a");
+        s.shows("a/list.json", "1");
+        s.shows("a/create.json", "2");
+        assert_eq!(s.pending("a"), [""; 0]);
+        s.record("a/mine.json", "mine");
+        s.assets("push sdk/a").ok();
+        let pushed = s.code.pin("sdk/a", "SHA");
+        assert_eq!(s.repo.file(&pushed, "recordings/sdk/a/list.json").as_deref(), Some("1"));
+    });
+}
+
+#[test]
+fn recordings_made_before_are_stashed() {
+    with_every_git(|world| {
+        let s = Scene::new(
+            world,
+            &[("a/a.json", "1"), ("b/b.json", "1"), ("b/same.json", "1")],
+            &[("b/b.json", "2"), ("b/n.json", "theirs")],
+        );
+        for pin in [&s.old, &s.new] {
+            s.pin("b", pin);
+            s.restore("a");
+            s.record("a/a.json", "pending of a");
+            s.record("b/b.json", "recorded");
+            s.record("b/n.json", "recorded too");
+            let is_same = pin == &s.old;
+            let run = s.restore("b");
+            if is_same {
+                // The files are those of HEAD: nothing is in the way, and the changes stay.
+                s.shows("b/b.json", "recorded");
+                assert_eq!(s.pending("b"), ["modified recordings/sdk/b/b.json", "new recordings/sdk/b/n.json"]);
+            } else {
+                run.says("put aside 2 pending changes of `sdk/b/assets.json`");
+                s.shows("b/b.json", "2");
+                s.shows("b/n.json", "theirs");
+                s.pop_brings("b", "b/b.json", "recorded");
+                s.shows("b/n.json", "recorded too");
+            }
+            s.shows("b/same.json", "1");
+            s.shows("a/a.json", "pending of a");
+            std::fs::remove_dir_all(s.code.path.join(".assets")).unwrap();
+        }
+    });
+}
+
+#[test]
+fn recordings_made_before_the_first_restore_of_all_stay() {
+    with_every_git(|world| {
+        let s = Scene::new(world, &[("a/a.json", "1"), ("a/b.json", "1")], &[]);
+        s.restore("a");
+        let checkout = s.checkout();
+        std::fs::remove_dir_all(&checkout).unwrap();
+        let below = |name: &str| checkout.join("recordings/sdk/a").join(name);
+        crate::support::write(&below("a.json"), "recorded");
+        crate::support::write(&below("new/n.json"), "new");
+        s.restore("a").says("1 file recorded before").says("put aside 1 pending change of `sdk/a/assets.json`");
+        s.shows("a/a.json", "1");
+        s.shows("a/b.json", "1");
+        s.shows("a/new/n.json", "new");
+        s.pop_brings("a", "a/a.json", "recorded");
+        assert_eq!(s.code.checkouts().len(), 1);
+    });
+}
+
+#[test]
+fn keep_and_a_terminal_are_asked_about_recordings_made_before() {
+    with_every_git(|world| {
+        let s = Scene::new(world, &[("a/a.json", "1"), ("b/b.json", "1")], &[("b/b.json", "2")]);
+        s.pin("b", &s.new);
+        s.restore("a");
+        s.record("b/b.json", "recorded");
+        s.assets("restore --keep sdk/b").fails(3).says("restoring `sdk/b/assets.json` would lose 1 pending change");
+        s.shows("b/b.json", "recorded");
+    });
+}
+
+#[test]
+fn files_above_the_packages_may_differ_between_pins() {
+    with_every_git(|world| {
+        let s = Scene::new(
+            world,
+            &[("storage/README.md", "1"), ("storage/blob/i.json", "1"), ("tables/t.json", "1")],
+            &[("storage/README.md", "2"), ("tables/t.json", "2")],
+        );
+        s.pin("storage/blob", &s.old);
+        s.pin("tables", &s.new);
+        std::fs::remove_dir_all(s.code.path.join("sdk/a")).unwrap();
+        std::fs::remove_dir_all(s.code.path.join("sdk/b")).unwrap();
+        s.assets("restore --all").ok();
+        s.shows("storage/README.md", "2");
+        s.shows("storage/blob/i.json", "1");
+        s.shows("tables/t.json", "2");
+        assert_eq!(s.git(&["status", "--porcelain"]).ok().stdout, "");
+    });
+}
+
+#[test]
+fn keep_refuses_only_what_would_be_lost() {
+    with_every_git(|world| {
+        // The new commit has the same files of `sdk/a`.
+        let s = Scene::new(world, &[("a/a.json", "1"), ("b/b.json", "1")], &[("b/b.json", "2")]);
+        s.restore("a");
+        s.record("a/a.json", "mine");
+        s.pin("a", &s.new);
+        s.assets("restore --keep sdk/a").ok();
+        s.shows("a/a.json", "mine");
+        // Without a pin, and the tip of the branch has not moved.
+        s.pin("a", "");
+        s.assets("restore --keep sdk/a").ok();
+        s.shows("a/a.json", "mine");
+        s.repo.commit("main", &[("recordings/sdk/a/a.json", "3")]);
+        s.assets("restore --keep sdk/a").fails(3);
+        s.shows("a/a.json", "mine");
+    });
+}

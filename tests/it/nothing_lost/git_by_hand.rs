@@ -1,0 +1,82 @@
+//! Git used by hand in a checkout: staged files, an unmerged index, commits, and a push of the .NET test proxy that failed.
+
+use super::Scene;
+use crate::support::{World, with_every_git};
+
+fn goes_on(world: &World, by_hand: impl Fn(&Scene)) {
+    let s = Scene::new(world, &[("a/one.json", "1"), ("b/b.json", "1")], &[("a/one.json", "2"), ("b/b.json", "2")]);
+    s.assets("restore sdk/a sdk/b").ok();
+    s.record("a/one.json", "recorded");
+    by_hand(&s);
+    s.record("a/one.json", "recorded again");
+    s.pin("a", &s.new);
+    s.restore("a");
+    s.shows("a/one.json", "2");
+    s.pin("b", &s.new);
+    s.restore("b");
+    s.shows("b/b.json", "2");
+    s.assets("reset -y sdk/a").ok();
+    s.pop_brings("a", "a/one.json", "recorded again");
+}
+
+#[test]
+fn staged_files() {
+    with_every_git(|world| goes_on(world, |s| drop(s.git(&["add", "-A"]).ok())));
+}
+
+#[test]
+fn a_commit_on_top() {
+    with_every_git(|world| goes_on(world, |s| drop(s.git(&["commit", "-q", "-a", "-m", "x"]).ok())));
+}
+
+#[test]
+fn a_commit_that_was_taken_back_to_the_index() {
+    with_every_git(|world| {
+        goes_on(world, |s| {
+            s.git(&["commit", "-q", "-a", "-m", "x"]).ok();
+            s.git(&["reset", "-q", "--soft", "HEAD^"]).ok();
+        });
+    });
+}
+
+#[test]
+fn an_unmerged_index() {
+    with_every_git(|world| {
+        goes_on(world, |s| {
+            s.git(&["stash", "-q"]).ok();
+            s.record("a/one.json", "other");
+            s.git(&["commit", "-q", "-a", "-m", "x"]).ok();
+            s.git(&["stash", "pop"]).fails(1);
+        });
+    });
+}
+
+#[test]
+fn an_amended_commit_is_pending_again() {
+    with_every_git(|world| {
+        let s = Scene::new(world, &[("a/one.json", "1")], &[]);
+        s.restore("a");
+        s.record("a/one.json", "recorded");
+        s.git(&["commit", "-q", "-a", "--amend", "-m", "amended"]).ok();
+        s.assets("push sdk/a").ok().says("committed there by hand; its changes are pending again");
+        let pushed = s.code.pin("sdk/a", "SHA");
+        assert_eq!(s.repo.file(&pushed, "recordings/sdk/a/one.json").as_deref(), Some("recorded"));
+    });
+}
+
+#[test]
+fn a_deleted_cache_and_a_look_at_the_history() {
+    with_every_git(|world| {
+        let s = Scene::new(world, &[("a/a.json", "1"), ("b/b.json", "1")], &[("a/a.json", "2"), ("b/b.json", "2")]);
+        let third = s.repo.commit("main", &[("recordings/sdk/a/a.json", "3")]);
+        s.pin("b", &s.new);
+        s.assets("restore sdk/a sdk/b").ok();
+        std::fs::remove_dir_all(world.root().join("cache")).unwrap();
+        // Git downloads commits and trees from the promisor remote, and no files.
+        s.git(&["log", "--all", "--oneline"]);
+        s.pin("a", &third);
+        s.restore("a");
+        s.shows("a/a.json", "3");
+        s.shows("b/b.json", "2");
+    });
+}

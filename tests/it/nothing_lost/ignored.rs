@@ -1,0 +1,48 @@
+//! No ignore rule hides a recording: neither one of the user nor one of the assets repo.
+
+use super::Scene;
+use crate::support::{World, with_every_git};
+
+fn is_kept(world: &World, old: &[(&str, &str)], prepare: impl Fn(&Scene)) {
+    let s = Scene::new(world, old, &[("a/log/trace.json", "theirs")]);
+    prepare(&s);
+    s.restore("a");
+    s.record("a/log/trace.json", "mine");
+    s.record("a/log/other.json", "other");
+    assert_eq!(s.pending("a"), ["new recordings/sdk/a/log/other.json", "new recordings/sdk/a/log/trace.json"]);
+    s.pin("a", &s.new);
+    s.restore("a").says("put aside 2 pending changes");
+    s.shows("a/log/trace.json", "theirs");
+    s.pop_brings("a", "a/log/trace.json", "mine");
+    s.assets("push sdk/a").ok();
+    let pushed = s.code.pin("sdk/a", "SHA");
+    for (name, text) in [("trace", "mine"), ("other", "other")] {
+        assert_eq!(s.repo.file(&pushed, &format!("recordings/sdk/a/log/{name}.json")).as_deref(), Some(text));
+    }
+}
+
+#[test]
+fn a_rule_of_the_user_hides_nothing() {
+    with_every_git(|world| {
+        is_kept(world, &[("a/a.json", "1")], |s| {
+            world.write("home/ignore", "log/\n");
+            let file = world.root().join("home/ignore");
+            s.code.git(["config", "--global", "core.excludesFile", &file.to_string_lossy()]).ok();
+        });
+    });
+}
+
+#[test]
+fn a_rule_of_the_assets_repo_hides_nothing() {
+    with_every_git(|world| is_kept(world, &[("a/a.json", "1"), ("a/.gitignore", "log/\n")], |_| ()));
+}
+
+#[test]
+fn a_rule_in_the_git_directory_hides_nothing() {
+    with_every_git(|world| {
+        is_kept(world, &[("a/a.json", "1")], |s| {
+            s.restore("a");
+            crate::support::write(&s.checkout().join(".git/info/exclude"), "log/\n");
+        });
+    });
+}
