@@ -227,7 +227,11 @@ fn record(checkout: &Checkout, transition: &Transition) -> Result<()> {
 /// # Errors
 /// When the journal cannot be read, when the objects cannot be had, or when the files cannot be written: the journal stays.
 pub fn recover(checkout: &Checkout) -> Result<()> {
-    let Some(note) = journal::read(&checkout.git_dir)? else { return repair::take_left_over(checkout) };
+    let Some(note) = journal::read(&checkout.git_dir)? else {
+        repair::take_left_over(checkout)?;
+        // A power cut left an empty file: nothing was begun.
+        return journal::remove(&checkout.git_dir);
+    };
     let mut transition = from_note(&checkout.git_dir, &note)?;
     checkout.repo.git.report().note(&format!("completing a {} that was interrupted", note.operation));
     checkout.borrow_from_store()?;
