@@ -17,13 +17,13 @@ pub mod version;
 use std::collections::HashMap;
 use std::path::Path;
 
-use crate::error::Result;
+use crate::error::{AtPath, Result};
 use crate::names::{Oid, RemoteUrl, RepoPath};
 use call::Call;
 pub use call::Place;
 use environment::REMOTE;
 pub use output::Output;
-use parse::{Blob, Change, PushAnswer, TreeChange};
+use parse::{Blob, Change, Found, PushAnswer, TreeChange};
 pub use program::Git;
 
 /// Who a commit is by; what is `None` comes from git's own configuration.
@@ -66,6 +66,10 @@ pub struct DiffLook {
     /// Only how much changed in each file, in so many columns.
     pub stat: Option<usize>,
 }
+
+/// The setting by which git leaves files outside of the cone alone: they are recordings of slices that are not shown. Without it
+/// git takes each for a shown file, and then needs the content that the commit has there.
+const FILES_OUTSIDE: &str = "sparse.expectFilesOutsideOfPatterns";
 
 /// A place with git in it: a store or a checkout.
 #[derive(Clone)]
@@ -142,14 +146,13 @@ impl Repo {
         self.recordings_call(["read-tree", "-m", "-u"])
             .args(from)
             .args([to.as_str()])
-            // Files outside of the cone are recordings of slices that are not shown: git must neither write nor remove them.
-            .config("sparse.expectFilesOutsideOfPatterns", "true")
+            .config(FILES_OUTSIDE, "true")
             .run()
     }
 
     /// `git update-index --refresh`: what is unchanged is known as such again. It fails where something is changed.
     pub fn refresh_index(&self) -> Result<()> {
-        self.call(["update-index", "-q", "--refresh"]).run().map(drop)
+        self.call(["update-index", "-q", "--refresh"]).config(FILES_OUTSIDE, "true").run().map(drop)
     }
 
     /// `git checkout-index -f` of some paths: writes them as the index has them.
@@ -179,30 +182,41 @@ impl Repo {
             call = call.args(["--"]).args(below.iter().map(|path| path.as_str()));
         }
         let bytes = call.run()?.checked()?;
-        Ok(self.without_empty_repositories(parse::status(&bytes, below).map_err(not_utf8)?))
+        self.true_changes(parse::status(&bytes, below).map_err(not_utf8)?)
     }
 
     /// `git status` of everything: the changes below a path, and whether anything at all was staged by hand.
     pub fn status_and_staged(&self, below: &RepoPath) -> Result<(Vec<Change>, bool)> {
         let bytes = self.status_call().run()?.checked()?;
         let changes = parse::status(&bytes, &[below]).map_err(not_utf8)?;
-        Ok((self.without_empty_repositories(changes), parse::is_staged(&bytes)))
+        Ok((self.true_changes(changes)?, parse::is_staged(&bytes)))
     }
 
     /// `git status` of everything, with the files that are in the index and neither in HEAD nor on disk.
     pub fn status_of_index_and_head(&self) -> Result<Vec<Change>> {
         let bytes = self.status_call().run()?.checked()?;
-        let changes = parse::status_of_index_and_head(&bytes).map_err(not_utf8)?;
-        Ok(self.without_empty_repositories(changes))
+        let found = parse::status_of_index_and_head(&bytes).map_err(not_utf8)?;
+        Ok(found.into_iter().map(|found| found.change).collect())
     }
 
-    /// Leaves out repositories inside the work tree, which git lists as one entry `<path>/`, that hold no recordings.
-    fn without_empty_repositories(&self, mut changes: Vec<Change>) -> Vec<Change> {
+    /// The changes of the work tree against HEAD: without files that only the index has otherwise, and without repositories
+    /// inside the work tree that hold no recordings; git lists each of these as one entry `<path>/`.
+    fn true_changes(&self, found: Vec<Found>) -> Result<Vec<Change>> {
         let top = self.place.work_tree.as_deref().unwrap_or(&self.place.git_dir);
-        changes.retain(|change| {
-            !change.path.ends_with('/') || nested::holds_files(&top.join(change.path.trim_end_matches('/')))
-        });
-        changes
+        let mut changes = Vec::with_capacity(found.len());
+        for Found { change, staged_over } in found {
+            let is_change = match (change.path.strip_suffix('/'), &staged_over) {
+                (Some(folder), _) => nested::holds_files(&top.join(folder)),
+                (None, Some(head)) => {
+                    let file = top.join(&change.path);
+                    !file.symlink_metadata().is_ok_and(|meta| meta.is_file())
+                        || objects::blob_id(&std::fs::read(&file).at("read", &file)?) != *head
+                }
+                (None, None) => true,
+            };
+            changes.extend(is_change.then_some(change));
+        }
+        Ok(changes)
     }
 
     /// Ignored files are listed like other new ones: no ignore rule of a user or of the assets repo hides a recording.
@@ -256,9 +270,23 @@ impl Repo {
         parse::index_entries(&call.run()?.checked()?).map_err(not_utf8)
     }
 
-    /// `git read-tree --reset` of one tree in another index file, which keeps what it knows about unchanged files.
+    /// The paths of the index that git takes for shown: `git ls-files -t`, without those that are marked to be skipped.
+    pub fn shown_paths(&self) -> Result<Vec<String>> {
+        let bytes = self.call(["ls-files", "-t", "-z"]).config(FILES_OUTSIDE, "true").run()?.checked()?;
+        let path = |record: &[u8]| record.strip_prefix(b"H ").map(|path| String::from_utf8_lossy(path).into_owned());
+        Ok(bytes.split(|&b| b == 0).filter_map(path).collect())
+    }
+
+    /// `git update-index --skip-worktree` of some paths.
+    pub fn skip_worktree(&self, paths: &[&str]) -> Result<()> {
+        let call = self.call(["update-index", "--skip-worktree", "-z", "--stdin"]).config(FILES_OUTSIDE, "true");
+        call.stdin(nul_list(paths)).run()?.checked().map(drop)
+    }
+
+    /// `git read-tree --reset` of one tree in an index file, which keeps what it knows about unchanged files.
     pub fn reset_index(&self, index: &Path, tree: &Oid) -> Result<()> {
-        self.call(["read-tree", "--reset", tree.as_str()]).env("GIT_INDEX_FILE", index).run()?.checked().map(drop)
+        let call = self.call(["read-tree", "--reset", tree.as_str()]).env("GIT_INDEX_FILE", index);
+        call.config(FILES_OUTSIDE, "true").run()?.checked().map(drop)
     }
 
     /// `git hash-object -w` of some bytes as a file.

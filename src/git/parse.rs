@@ -90,19 +90,27 @@ pub fn is_staged(status: &[u8]) -> bool {
     })
 }
 
+/// A change that git status lists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    pub change: Change,
+    /// What HEAD has there, when the index has something else: then git has not compared the file with HEAD.
+    pub staged_over: Option<Oid>,
+}
+
 /// Parses `git status --porcelain=v2 -z`, leaving out what is not below one of the paths.
-pub fn status(bytes: &[u8], below: &[&RepoPath]) -> Result<Vec<Change>, NotUtf8> {
+pub fn status(bytes: &[u8], below: &[&RepoPath]) -> Result<Vec<Found>, NotUtf8> {
     changes(bytes, below, None)
 }
 
 /// As [`status`] of everything, with files that are in the index and neither in HEAD nor on disk.
-pub fn status_of_index_and_head(bytes: &[u8]) -> Result<Vec<Change>, NotUtf8> {
+pub fn status_of_index_and_head(bytes: &[u8]) -> Result<Vec<Found>, NotUtf8> {
     changes(bytes, &[&RepoPath::default()], Some(ChangeKind::Deleted))
 }
 
 /// `only_in_index` is the kind of a file that is in the index and neither in HEAD nor on disk; none leaves it out.
-fn changes(bytes: &[u8], below: &[&RepoPath], only_in_index: Option<ChangeKind>) -> Result<Vec<Change>, NotUtf8> {
-    let mut changes: Vec<Change> = Vec::new();
+fn changes(bytes: &[u8], below: &[&RepoPath], only_in_index: Option<ChangeKind>) -> Result<Vec<Found>, NotUtf8> {
+    let mut changes: Vec<Found> = Vec::new();
     for record in bytes.split(|&b| b == 0).filter(|record| !record.is_empty()) {
         // 1 XY sub mH mI mW hH hI path; u XY sub m1 m2 m3 mW h1 h2 h3 path; ? path; ! path of an ignored file
         let (fields, kind) = match record[0] {
@@ -116,18 +124,32 @@ fn changes(bytes: &[u8], below: &[&RepoPath], only_in_index: Option<ChangeKind>)
         if !below.iter().any(|below| below.holds(&String::from_utf8_lossy(path))) {
             continue;
         }
-        changes.push(Change { path: text(path)?, kind });
+        let staged_over = match record[0] {
+            b'1' if record.get(2) != Some(&b'.') => field(record, 6),
+            // The second stage is that of HEAD.
+            b'u' => field(record, 8),
+            _ => None,
+        };
+        changes.push(Found { change: Change { path: text(path)?, kind }, staged_over });
     }
-    changes.sort();
+    changes.sort_by(|a, b| a.change.cmp(&b.change));
     // Deleted in the index and there again untracked: one modified file.
     changes.dedup_by(|later, first| {
-        let same = later.path == first.path;
+        let same = later.change.path == first.change.path;
         if same {
-            first.kind = ChangeKind::Modified;
+            first.change.kind = ChangeKind::Modified;
+            first.staged_over = first.staged_over.take().or(later.staged_over.take());
         }
         same
     });
     Ok(changes)
+}
+
+/// An object id in a record of git status; none where there is no object.
+fn field(record: &[u8], number: usize) -> Option<Oid> {
+    let word = record.split(|&b| b == b' ').nth(number)?;
+    let oid = Oid::parse(std::str::from_utf8(word).ok()?).ok()?;
+    oid.as_str().bytes().any(|digit| digit != b'0').then_some(oid)
 }
 
 /// The change of an ordinary record from its `XY`: the index against HEAD, the work tree against the index.
@@ -236,12 +258,14 @@ mod tests {
             (record("D.", "a") + "? a\0", "a", ChangeKind::Modified),
         ];
         for (bytes, path, kind) in table {
-            assert_eq!(
-                status(bytes.as_bytes(), &[&RepoPath::default()]).unwrap(),
-                [Change { path: path.into(), kind }],
-                "{bytes}"
-            );
+            let found = status(bytes.as_bytes(), &[&RepoPath::default()]).unwrap();
+            assert_eq!(found.len(), 1, "{bytes}");
+            assert_eq!(found[0].change, Change { path: path.into(), kind }, "{bytes}");
         }
+        let (head, index) = ("a".repeat(40), "b".repeat(40));
+        let staged = format!("1 MM N... 100644 100644 100644 {head} {index} a\0");
+        let found = status(staged.as_bytes(), &[&RepoPath::default()]).unwrap();
+        assert_eq!(found[0].staged_over.as_ref().map(Oid::as_str), Some(head.as_str()));
         let (everywhere, slice) = (RepoPath::default(), RepoPath::parse("s").unwrap());
         assert!(status(record("AD", "a").as_bytes(), &[&everywhere]).unwrap().is_empty());
         assert!(status(b"? \xff\0", &[&everywhere]).is_err());

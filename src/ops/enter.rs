@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::apply;
 use crate::error::Result;
 use crate::git::objects::Objects;
-use crate::git::parse::Change;
+use crate::git::parse::{Change, ChangeKind};
 use crate::manifest::{Form, Manifest, Pin};
 use crate::names::{Oid, RepoPath};
 use crate::store::apart::Apart;
@@ -150,8 +150,9 @@ fn uncommit(checkout: &Checkout) -> Result<()> {
     let mut commit = head.clone();
     for _ in 0..MOST {
         let parents = objects.parents(&commit)?;
-        // `git commit --amend` gives the new commit the parents of the old one.
-        if commit == shown || parents.contains(&shown) || parents == parents_of_shown {
+        // `git commit --amend` gives the new commit the parents of the old one, and none where the history is cut off.
+        let is_amended = parents.is_empty() || parents == parents_of_shown;
+        if commit == shown || parents.contains(&shown) || is_amended {
             let what = format!("`{}` was committed there by hand; its changes are pending again", head.short());
             checkout.repo.git.report().note(&what);
             checkout.repo.git.report().note(&format!("`{kept}` keeps the commit"));
@@ -162,6 +163,8 @@ fn uncommit(checkout: &Checkout) -> Result<()> {
             None => break,
         }
     }
+    let what = format!("HEAD is the commit `{}` made by hand, which is not on top of what is shown", head.short());
+    checkout.repo.git.report().note(&format!("{what}; `{kept}` keeps it"));
     Ok(())
 }
 
@@ -199,7 +202,7 @@ pub fn pending(checkout: &Checkout, slice: &RepoPath) -> Result<Vec<Change>> {
     Ok(pending_of_each(checkout, &[slice])?.pop().unwrap_or_default())
 }
 
-/// As [`pending`] for several slices, found with one process.
+/// As [`pending`] for several slices, found with one process. What lies inside another of them is a change of that one only.
 pub fn pending_of_each(checkout: &Checkout, slices: &[&RepoPath]) -> Result<Vec<Vec<Change>>> {
     /// More paths than this are not named: git compares each file with each of them.
     const NAMED: usize = 20;
@@ -208,15 +211,31 @@ pub fn pending_of_each(checkout: &Checkout, slices: &[&RepoPath]) -> Result<Vec<
     }
     let root = [&RepoPath::default()];
     let changes = checkout.repo.status(if slices.len() <= NAMED { slices } else { &root })?;
-    let sorted = by_slice(&changes, &checkout.slices()?, slices.iter().copied());
+    let mut shown = checkout.slices()?;
+    let changes = without_absent(changes, &shown);
+    // Their pins do not matter here.
+    let pin = Oid::from_bytes(&[0; 20]);
+    shown.extend(slices.iter().map(|slice| ((*slice).clone(), pin.clone())));
+    let sorted = by_slice(&changes, &shown, slices.iter().copied());
     Ok(slices.iter().map(|slice| sorted.get(slice.as_str()).cloned().unwrap_or_default()).collect())
 }
 
 /// As [`pending`], and whether anything in the whole checkout was staged by hand.
 pub fn pending_and_staged(checkout: &Checkout, slice: &RepoPath) -> Result<(Vec<Change>, bool)> {
     let (changes, staged) = checkout.repo.status_and_staged(slice)?;
+    let changes = without_absent(changes, &checkout.slices()?);
     let own = by_slice(&changes, &checkout.slices()?, [slice]).remove(slice.as_str()).unwrap_or_default();
     Ok((own, staged))
+}
+
+/// Leaves out deleted files that no slice shows: a file that was never written is not deleted. Git takes one for deleted when a
+/// test records a folder in its place. A checkout that another tool made shows everything and names no slices.
+pub fn without_absent(mut changes: Vec<Change>, shown: &Slices) -> Vec<Change> {
+    let is_shown = |path: &str| shown.keys().any(|slice| slice.holds(path));
+    if !shown.is_empty() {
+        changes.retain(|change| change.kind != ChangeKind::Deleted || is_shown(&change.path));
+    }
+    changes
 }
 
 /// Sorts the pending changes of a whole checkout by slice, each slice as [`pending`] would have it, reading no refs again:
@@ -246,7 +265,6 @@ pub fn by_slice<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::git::parse::ChangeKind;
 
     #[test]
     fn changes_belong_to_the_innermost_slice_that_is_shown() {

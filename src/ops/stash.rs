@@ -284,9 +284,13 @@ pub fn pop(checkout: &Checkout, slice: &RepoPath, prefer_stashed: bool) -> Resul
     let stashed = changes(checkout, &entry.commit)?;
     let head = checkout.head()?.ok_or_else(|| Error::failed("the checkout has no HEAD"))?;
     let since = checkout.repo.diff_tree(&parent(checkout, &entry.commit)?, &head, None)?;
-    let mut conflicts = merge::merge(&stashed, &since, prefer_stashed).err().unwrap_or_default();
-    // All of them, so that whoever is told of the conflicts sees every file that `prefer_stashed` would overwrite.
-    let edits = merge::merge(&stashed, &since, true).unwrap_or_default();
+    // With `prefer_stashed` the entry wins, also where a file and a folder cannot stand side by side.
+    let mut conflicts = match prefer_stashed {
+        true => Vec::new(),
+        false => merge::merge(&stashed, &since, false).err().unwrap_or_default(),
+    };
+    // All of them, so that the list of conflicts names every file that `prefer_stashed` would overwrite.
+    let edits = winning_edits(&stashed, &since);
     let edited = edited_since(checkout, &edits, &replaced, prefer_stashed && replaced.is_empty())?;
     if !prefer_stashed {
         conflicts.extend(edited.iter().map(|change| change.path.clone()));
@@ -325,6 +329,19 @@ pub fn all_contents(checkout: &Checkout) -> Result<HashMap<String, HashSet<Oid>>
 pub fn contents(checkout: &Checkout, commit: &Oid) -> Result<HashMap<String, Oid>> {
     let changes = changes(checkout, commit)?;
     Ok(changes.into_iter().filter_map(|change| Some((change.path, change.new?.oid))).collect())
+}
+
+/// What makes the work tree hold everything that an entry changed, whatever was committed since: its changes, and the removal of
+/// newer files that stand in the place of one of its files.
+fn winning_edits(stashed: &[TreeChange], since: &[TreeChange]) -> merge::Edits {
+    let written: PathSet =
+        stashed.iter().filter(|change| change.new.is_some()).map(|change| change.path.as_str()).collect();
+    let own: HashSet<&str> = stashed.iter().map(|change| change.path.as_str()).collect();
+    let is_in_place = |change: &&TreeChange| {
+        change.new.is_some() && !own.contains(change.path.as_str()) && written.clashes_with(&change.path)
+    };
+    let removed = since.iter().filter(is_in_place).map(|change| (change.path.clone(), None));
+    stashed.iter().map(|change| (change.path.clone(), change.new.clone())).chain(removed).collect()
 }
 
 /// Returns pending changes that applying the entry would overwrite and that no stash entry preserves. Content equal to the

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::enter::by_slice;
+use super::enter::{by_slice, without_absent};
 use super::push::intent::Intent;
 use super::{Context, join, stash};
 use crate::error::{Error, Kind, Result};
@@ -187,7 +187,9 @@ impl Look<'_> {
             self.manifests.iter().copied().filter(|manifest| self.has_files(seen, manifest)).collect();
         let slices: Vec<&RepoPath> = with_files.iter().map(|manifest| &manifest.slice).collect();
         let pending = match with_files.first() {
-            Some(first) => self.pending(seen, first, &slices).map(|changes| by_slice(&changes, &seen.slices, slices)),
+            Some(first) => self
+                .pending(seen, first, &slices)
+                .map(|changes| by_slice(&without_absent(changes, &seen.slices), &seen.slices, slices)),
             None => Ok(HashMap::new()),
         };
         let in_use_by = self.checkout.in_use_by();

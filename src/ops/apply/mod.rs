@@ -398,6 +398,26 @@ pub fn fetch_all(checkout: &Checkout, slices: &Slices) -> Result<()> {
     checkout.borrow_from_store()
 }
 
+/// Marks the entries of the index outside of the cone of some slices as not shown. Git itself marks no entry whose file is there,
+/// and then needs the content that the commit has, which was never downloaded.
+fn hide_outside_of_cone(checkout: &Checkout, slices: &Slices) -> Result<()> {
+    let shown = checkout.repo.shown_paths()?;
+    let outside: Vec<&str> = shown.iter().map(String::as_str).filter(|path| !is_in_cone(slices, path)).collect();
+    match outside.is_empty() {
+        true => Ok(()),
+        false => checkout.repo.skip_worktree(&outside),
+    }
+}
+
+/// Whether the cone of some slices shows a path: in a slice, or directly in a directory above one.
+fn is_in_cone(slices: &Slices, path: &str) -> bool {
+    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let is_above = |slice: &RepoPath| {
+        folder.is_empty() || slice.as_str().strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
+    };
+    slices.keys().any(|slice| slice.holds(path) || is_above(slice))
+}
+
 /// Writes the files as the index has them; those it does not have stay away.
 fn put_back(checkout: &Checkout, paths: &[String]) -> Result<()> {
     if paths.is_empty() {
@@ -493,6 +513,10 @@ pub fn rebuild_index(checkout: &Checkout, head: &Oid) -> Result<()> {
     let index = checkout.git_dir.join("index");
     remove_if_there(&index)?;
     checkout.repo.read_tree_into(&index, head)?;
+    let slices = checkout.slices()?;
+    if !slices.is_empty() {
+        hide_outside_of_cone(checkout, &slices)?;
+    }
     // A second time, to mark what the cone does not show.
     check(checkout.repo.read_tree_switch(Some(head), head)?, checkout)
 }

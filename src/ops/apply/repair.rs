@@ -4,11 +4,14 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Displaced, PathSet, Transition, by_innermost_slice, cannot_write, fetch_all, not_written, put_back};
+use super::{
+    Displaced, PathSet, Transition, by_innermost_slice, cannot_write, fetch_all, hide_outside_of_cone, is_in_cone,
+    not_written, put_back,
+};
 use crate::error::{Error, Result};
 use crate::git::objects::{Objects, blob_id};
 use crate::git::parse::{Change, ChangeKind};
-use crate::names::{Oid, RepoPath, one_line};
+use crate::names::{Oid, one_line};
 use crate::ops::enter::head_for;
 use crate::ops::{join, stash};
 use crate::store::checkout::Checkout;
@@ -44,7 +47,7 @@ pub fn finish(checkout: &Checkout, transition: &Transition) -> Result<()> {
     /// How often files may change while they are compared.
     const TRIES: usize = 5;
     let was = checkout.slices()?;
-    set_index(checkout, transition)?;
+    set_index(checkout, transition, &was)?;
     stash_displaced(checkout, transition)?;
     for _ in 0..TRIES {
         let differences = differences(checkout, transition, &was)?;
@@ -106,7 +109,7 @@ struct Difference {
 }
 
 /// Sets the index to the commit to show, and the cone to the slices. What is not on disk of new slices is written.
-fn set_index(checkout: &Checkout, transition: &Transition) -> Result<()> {
+fn set_index(checkout: &Checkout, transition: &Transition, was: &Slices) -> Result<()> {
     let (repo, index) = (&checkout.repo, checkout.git_dir.join("index"));
     match git_dir::has_whole_index(&checkout.git_dir)? {
         // Keeps what the index knows about unchanged files.
@@ -119,6 +122,9 @@ fn set_index(checkout: &Checkout, transition: &Transition) -> Result<()> {
     repo.refresh_index()?;
     checkout.set_cone(&transition.slices)?;
     repo.git.report().phase("writing files");
+    // Files of a slice that is dropped are removed by git, as far as they are unchanged.
+    let shown: Slices = was.iter().chain(&transition.slices).map(|(slice, pin)| (slice.clone(), pin.clone())).collect();
+    hide_outside_of_cone(checkout, &shown)?;
     let output = repo.read_tree_switch(Some(&transition.to), &transition.to)?;
     match output.succeeded() {
         true => Ok(()),
@@ -248,13 +254,6 @@ fn differences(checkout: &Checkout, transition: &Transition, was: &Slices) -> Re
 /// Whether a path is in a slice.
 fn is_in_slice(slices: &Slices, path: &str) -> bool {
     slices.keys().any(|slice| slice.holds(path))
-}
-
-/// Whether the cone of some slices shows a path: in a slice, or directly in a directory above one.
-fn is_in_cone(slices: &Slices, path: &str) -> bool {
-    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-    let is_above = |slice: &RepoPath| RepoPath::parse(folder).is_ok_and(|folder| folder.holds(slice.as_str()));
-    is_in_slice(slices, path) || slices.keys().any(is_above)
 }
 
 /// Whether the innermost slice with a path gets another pin than it had.
