@@ -2,7 +2,9 @@
 #![allow(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
 
 use std::ffi::OsString;
+use std::num::{IntErrorKind, ParseIntError};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use crate::error::{Error, Result};
 
@@ -48,10 +50,15 @@ pub struct Limits {
     /// Bytes in one path, counted from the root of the checkout.
     pub path: usize,
     /// Bytes in one file.
-    pub file_bytes: usize,
+    pub file_bytes: u64,
     /// Bytes in all files of one slice.
-    pub bytes: usize,
+    pub bytes: u64,
 }
+
+/// The largest file that git can be asked for. Where its numbers have 32 bits it holds no larger one, and takes a larger
+/// limit in a filter for a mistake.
+const LARGEST_FOR_GIT: u64 =
+    if cfg!(any(windows, target_pointer_width = "32")) { u32::MAX as u64 - 1 } else { i64::MAX as u64 };
 
 impl Default for Limits {
     fn default() -> Self {
@@ -169,7 +176,7 @@ impl Environment {
             limits: Limits {
                 files: number("ASSETS_MAX_FILES")?.unwrap_or(limits.files),
                 path: number("ASSETS_MAX_PATH")?.unwrap_or(limits.path),
-                file_bytes: number("ASSETS_MAX_FILE_BYTES")?.unwrap_or(limits.file_bytes),
+                file_bytes: number("ASSETS_MAX_FILE_BYTES")?.unwrap_or(limits.file_bytes).min(LARGEST_FOR_GIT),
                 bytes: number("ASSETS_MAX_BYTES")?.unwrap_or(limits.bytes),
             },
             log: text("ASSETS_LOG").map(|value| log_file(&value, &cwd)).transpose()?,
@@ -226,10 +233,15 @@ fn log_file(value: &str, cwd: &Path) -> Result<PathBuf> {
     }
 }
 
-fn number(name: &str) -> Result<Option<usize>> {
-    text(name)
-        .map(|v| v.parse().map_err(|_| Error::usage(format!("`{name}` is `{v}`, which is not a number"))))
-        .transpose()
+fn number<N: FromStr<Err = ParseIntError>>(name: &str) -> Result<Option<N>> {
+    let Some(value) = text(name) else { return Ok(None) };
+    value.parse().map(Some).map_err(|e: ParseIntError| {
+        let why = match e.kind() {
+            IntErrorKind::PosOverflow => "is too large",
+            _ => "is not a number",
+        };
+        Error::usage(format!("`{name}` is `{value}`, which {why}"))
+    })
 }
 
 /// Whether `ASSETS_JSON` asks for JSON, for the case that the command line cannot be read. As its flag reads it.

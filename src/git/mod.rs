@@ -48,7 +48,7 @@ pub enum Filter {
     NoBlobs,
     /// Files of this many bytes or more, unless they are asked for by their ids. With a filter git takes the pack as one
     /// that refers to objects elsewhere, and does not start `rev-list` to walk it.
-    Large(usize),
+    Large(u64),
 }
 
 /// What to fetch in one call.

@@ -189,14 +189,16 @@ impl Objects {
     }
 
     fn content(&mut self, size: u64) -> Result<Vec<u8>> {
-        let mut content = vec![0; size as usize + 1];
+        // A line end follows.
+        let length = usize::try_from(size).ok().and_then(|size| size.checked_add(1));
+        let mut content = vec![0; length.ok_or_else(|| self.0.broken("an object is larger than the memory"))?];
         self.0.answers().read_exact(&mut content).map_err(|e| self.0.broken(&e.to_string()))?;
         content.pop();
         Ok(content)
     }
 
     fn skip(&mut self, size: u64) -> Result<()> {
-        let mut answer = self.0.answers().take(size + 1);
+        let mut answer = self.0.answers().take(size.saturating_add(1));
         std::io::copy(&mut answer, &mut std::io::sink()).map_err(|e| self.0.broken(&e.to_string())).map(drop)
     }
 

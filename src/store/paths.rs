@@ -89,12 +89,12 @@ pub fn check_listing(listing: &Listing, limits: &Limits) -> Result<()> {
 pub fn check_sizes(listing: &Listing, limits: &Limits) -> Result<()> {
     let mut bytes = 0_u64;
     for entry in listing.files.iter().chain(&listing.above) {
-        if entry.size > limits.file_bytes as u64 {
+        if entry.size > limits.file_bytes {
             return Err(too_large(&entry.path, limits).cause(format!("it has {} bytes", entry.size)));
         }
         bytes = bytes.saturating_add(entry.size);
     }
-    if bytes > limits.bytes as u64 {
+    if bytes > limits.bytes {
         return Err(Error::failed(format!(
             "the files of the slice have {bytes} bytes, and {} are allowed",
             limits.bytes
@@ -216,5 +216,8 @@ mod tests {
         };
         assert!(of(&[]) && of(&[10]) && of(&[10, 5]));
         assert!(!of(&[11]) && !of(&[10, 6]) && !of(&[u64::MAX, u64::MAX]));
+        // On every machine, whatever the width of its addresses.
+        let Limits { file_bytes, bytes, .. } = Limits::default();
+        assert_eq!((file_bytes, bytes), (104_857_600, 4_294_967_296));
     }
 }

@@ -284,6 +284,10 @@ fn json_of_failures() {
     let run = code.assets_with(&[("ASSETS_MAX_FILES", "many")], ["restore", "--json"]).fails(2);
     assert_eq!(run.json()["error"]["message"], "`ASSETS_MAX_FILES` is `many`, which is not a number");
     assert_eq!(run.json()["results"], json!([]));
+    let most = "18446744073709551616";
+    let run = code.assets_with(&[("ASSETS_MAX_BYTES", most)], ["restore", "--json"]).fails(2);
+    assert_eq!(run.json()["error"]["message"], format!("`ASSETS_MAX_BYTES` is `{most}`, which is too large"));
+    code.assets_with(&[("ASSETS_MAX_BYTES", "18446744073709551615")], ["status", "sdk/a"]).ok();
 }
 
 #[test]
