@@ -8,6 +8,7 @@ mod error;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod git;
+mod inherit;
 mod interrupt;
 mod log;
 mod manifest;

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
+use crate::inherit;
 use crate::interrupt::{self, TICK};
 
 /// What a process gets to clean up after a SIGTERM: git removes its lock files.
@@ -67,8 +68,7 @@ impl Program {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        let mut child = command
-            .spawn()
+        let mut child = inherit::start_without_locks(&mut command)
             .map_err(|e| Error::failed(format!("cannot start `{}`", self.program.display())).cause(e.to_string()))?;
         let (done, finished) = mpsc::channel();
         // There is no standard output to wait for.
@@ -95,7 +95,7 @@ pub fn page(pager: &str, env: &[(OsString, OsString)], text: &str) -> bool {
     let mut shell = Command::new("sh");
     shell.args(["-c", pager]).envs(env.iter().map(|(name, value)| (name, value))).stdin(Stdio::piped());
     let ended = interrupt::leave_to(|| {
-        let mut child = shell.spawn()?;
+        let mut child = inherit::start_without_locks(&mut shell)?;
         if let Some(mut stdin) = child.stdin.take() {
             // A reader who has seen enough leaves before the end.
             let _ = stdin.write_all(text.as_bytes());

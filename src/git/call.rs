@@ -17,6 +17,7 @@ use super::program::Git;
 use super::session::Session;
 use super::stderr::{Lines, sort_line};
 use crate::error::{Error, Kind, Result};
+use crate::inherit;
 use crate::interrupt;
 use crate::names::{RemoteUrl, printable};
 use crate::process::{Limits, Pipe, drain, wait_for};
@@ -101,7 +102,13 @@ impl<'a> Call<'a> {
         interrupt::check()?;
         let command = self.display();
         let (start, started) = (SystemTime::now(), Instant::now());
-        let mut child = self.command().spawn().map_err(|e| self.git.cannot_start(&command, &e))?;
+        let mut process = self.command();
+        let child = match self.remote {
+            // It may start a credential helper that outlives it.
+            Some(_) => inherit::start_without_locks(&mut process),
+            None => inherit::start_with_locks(&mut process),
+        };
+        let mut child = child.map_err(|e| self.git.cannot_start(&command, &e))?;
         let output = self.wait(&mut child, &command, started);
         let code = output.as_ref().ok().and_then(|output| output.code);
         let bytes = output.as_ref().map_or(0, |output| output.received.max(output.stdout.len() as u64));
@@ -135,7 +142,7 @@ impl<'a> Call<'a> {
         let command = self.display();
         let mut process = self.command();
         process.stdin(Stdio::piped()).stderr(Stdio::null());
-        let child = process.spawn().map_err(|e| self.git.cannot_start(&command, &e))?;
+        let child = inherit::start_with_locks(&mut process).map_err(|e| self.git.cannot_start(&command, &e))?;
         Session::new(child, command, self.git.report().clone())
     }
 

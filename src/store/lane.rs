@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::files::{entries_of, text_if_there};
 use super::git_dir::{self, refs_below, write_atomically, write_ref};
+use super::lock::Mark;
 use super::parts::Part;
 use super::{CONFIG, HEAD, Store};
 use crate::error::{AtPath, Error, Result};
@@ -31,6 +32,8 @@ impl Store {
         let lanes = lanes_folder(&self.dir);
         std::fs::create_dir_all(&lanes).at("create", &lanes)?;
         let folder = tempfile::Builder::new().prefix(".lane-").tempdir_in(&lanes).at("write into", &lanes)?;
+        // Until its fetch has ended, also when this process is killed: the next one must not take the place away.
+        let _mark = Mark::set(folder.path())?;
         git_dir::create(folder.path(), CONFIG, HEAD)?;
         let shallow = self.shallow()?;
         if !shallow.is_empty() {
@@ -76,11 +79,16 @@ impl Store {
     }
 }
 
-/// Brings what killed fetches have learned into the store in `dir`. Call it under the store's lock.
+/// Brings what killed fetches have learned into the store in `dir`. One that still runs keeps its lane, and is taken in
+/// again by a later command. Call it under the store's lock.
 pub fn take_in_left_over(dir: &Path) -> Result<()> {
     for lane in lanes_of(dir)? {
+        // Asked first: what the fetch wrote at its end is taken in.
+        let is_in_use = Mark::is_on(&lane)?;
         take_in(dir, &lane)?;
-        std::fs::remove_dir_all(&lane).at("remove", &lane)?;
+        if !is_in_use {
+            std::fs::remove_dir_all(&lane).at("remove", &lane)?;
+        }
     }
     Ok(())
 }

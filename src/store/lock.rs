@@ -1,12 +1,14 @@
 //! Kernel locks: one per checkout and one per store. The kernel frees them when their holder is gone.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::files::{entries_of, is_there};
 use crate::error::{AtPath, Error, Kind, Result};
+use crate::inherit;
 use crate::interrupt::sleep;
 use crate::names::printable;
 use crate::report::Reporter;
@@ -22,12 +24,11 @@ pub struct Patience {
 
 /// A held lock. Given back when dropped.
 ///
-/// On Unix git's processes inherit the handle: when this process is killed, the lock stays taken until the last of
-/// them has ended. Dropping it unlocks it for all of them, so a credential daemon that one of them left behind does
-/// not keep it.
+/// On Unix the gits that write here inherit the handle: when this process is killed, the lock stays taken until the last
+/// of them has ended. Dropping it unlocks it for all of them.
 #[derive(Debug)]
 pub struct Lock {
-    file: File,
+    file: Arc<File>,
 }
 
 impl Lock {
@@ -78,9 +79,10 @@ impl Lock {
             }
             sleep(Duration::from_millis(20))?;
         }
-        inherit(&file);
         // Only for the messages of those who wait.
         let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(patience.holder.as_bytes()));
+        let file = Arc::new(file);
+        inherit::add(&file);
         Ok(Lock { file })
     }
 }
@@ -89,6 +91,42 @@ impl Drop for Lock {
     fn drop(&mut self) {
         let _ = self.file.set_len(0);
         let _ = self.file.unlock();
+        inherit::remove(&self.file);
+    }
+}
+
+/// What the mark of a folder is called.
+const MARK: &str = "in-use";
+
+/// Shows that a folder is in use, also after a kill: as long as this process lives, or one that it started since. A daemon
+/// that one of these left behind keeps it too, so nobody may wait for a mark to go.
+#[derive(Debug)]
+pub struct Mark {
+    _file: File,
+}
+
+impl Mark {
+    /// Marks a folder that no other process marks.
+    pub fn set(folder: &Path) -> Result<Mark> {
+        let path = folder.join(MARK);
+        let file = File::create(&path).at("create", &path)?;
+        file.lock().at("lock", &path)?;
+        inherit::let_inherit(&file, true);
+        Ok(Mark { _file: file })
+    }
+
+    /// Whether a folder is marked.
+    pub fn is_on(folder: &Path) -> Result<bool> {
+        let path = folder.join(MARK);
+        let file = match File::open(&path) {
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(false),
+            file => file.at("read", &path)?,
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(e)) => Err(e).at("lock", &path),
+        }
     }
 }
 
@@ -129,15 +167,6 @@ fn is_alive(holder: &str) -> bool {
 fn is_alive(_holder: &str) -> bool {
     false
 }
-
-#[cfg(unix)]
-fn inherit(file: &File) {
-    // Without it a lock is only freed a little early after a kill; not worth failing for.
-    let _ = rustix::io::fcntl_setfd(file, rustix::io::FdFlags::empty());
-}
-
-#[cfg(not(unix))]
-fn inherit(_file: &File) {}
 
 /// Removes lock files that git left in a git directory when it was killed. Call it under our own lock. A git that
 /// somebody runs there by hand gets a second to finish.
@@ -221,6 +250,16 @@ mod tests {
         assert!(refused.message.contains("`assets restore a`"), "{}", refused.message);
         drop(first);
         Lock::take(&path, &patience("assets restore b", 0), &silent()).unwrap();
+    }
+
+    #[test]
+    fn a_mark_is_on_while_it_is_held() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(!Mark::is_on(dir.path()).unwrap());
+        let mark = Mark::set(dir.path()).unwrap();
+        assert!(Mark::is_on(dir.path()).unwrap());
+        drop(mark);
+        assert!(!Mark::is_on(dir.path()).unwrap());
     }
 
     #[test]

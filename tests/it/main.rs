@@ -17,6 +17,7 @@ mod gc;
 mod init;
 mod interrupt;
 mod isolation;
+mod killed;
 mod network;
 mod nothing_lost;
 mod push;

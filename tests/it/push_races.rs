@@ -321,6 +321,26 @@ fn killed_while_pushing_a_tag_the_next_push_finishes() {
 
 #[cfg(unix)]
 #[test]
+fn a_tag_that_the_git_of_a_killed_push_makes_meanwhile() {
+    with_every_git(|world| {
+        let stage = Stage::tagged(world);
+        stage.record(&[("one.json", "mine\n")]);
+        // As another git that sends the same commit: this one is too late for the tag, and fails.
+        remote_hook(&stage.repo, "update", "git update-ref \"$1\" \"$3\"");
+        stage.push().ok();
+        let tag = stage.code.pin("sdk/a", "Tag");
+        assert!(stage.repo.rev(&format!("refs/tags/{tag}")).is_some());
+        stage.is_settled();
+        // One that leads elsewhere is not ours.
+        stage.record(&[("one.json", "mine again\n")]);
+        remote_hook(&stage.repo, "update", &format!("git update-ref \"$1\" {}", stage.base));
+        stage.push().fails(1).says("refused the push");
+        assert_eq!(stage.code.pin("sdk/a", "Tag"), tag);
+    });
+}
+
+#[cfg(unix)]
+#[test]
 fn killed_between_manifest_and_breadcrumb() {
     let world = World::new();
     let stage = Stage::tagged(&world);

@@ -32,10 +32,17 @@ enum Attempt {
 impl Push<'_> {
     pub(super) fn send_tag(&self, commit: &Oid, to: &str) -> Result<Sent> {
         match self.send(commit, to, None)? {
-            Attempt::Arrived => Ok(Sent { commit: commit.clone(), rebased: false, others: 0, listing: None }),
-            Attempt::Moved(output) | Attempt::Refused(output) => Err(self.refused(output, to)),
-            Attempt::Failed(output) => Err(self.failed(output)),
+            Attempt::Arrived => {}
+            // The git of a push that was killed may have sent the same commit meanwhile.
+            Attempt::Moved(output) => {
+                if self.checkout.store.remote_refs(&[to])?.get(to) != Some(commit) {
+                    return Err(self.refused(output, to));
+                }
+            }
+            Attempt::Refused(output) => return Err(self.refused(output, to)),
+            Attempt::Failed(output) => return Err(self.failed(output)),
         }
+        Ok(Sent { commit: commit.clone(), rebased: false, others: 0, listing: None })
     }
 
     /// Puts the change on the tip of the branch, as often as it takes. The first try assumes that the pin is the tip.
