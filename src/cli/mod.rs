@@ -94,7 +94,7 @@ struct GlobalArgs {
     /// Use only what is on this machine
     #[arg(long, global = true, env = "ASSETS_OFFLINE", hide_env = true, value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue)]
     offline: bool,
-    /// Work in at most N checkouts [default: cores]
+    /// Work in at most N checkouts and assets repos [default: cores]
     #[arg(short, long, value_name = "N", global = true, env = "ASSETS_JOBS", hide_env = true, value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
     /// Wait at most this long for another `assets` [default: without end]

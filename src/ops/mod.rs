@@ -49,7 +49,8 @@ pub struct Context {
     pub report: Arc<dyn Report>,
     /// No request to any remote.
     pub offline: bool,
-    /// How many checkouts are worked in at once; as many as there are cores if it is not said.
+    /// How many checkouts are worked in, and how many assets repos are downloaded from, at once; as many as there are
+    /// cores if it is not said.
     pub jobs: Option<u16>,
     /// The longest wait for a lock.
     pub lock_timeout: Option<Duration>,
@@ -98,6 +99,14 @@ impl Context {
     fn workers(&self, things: usize) -> usize {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         self.jobs.map_or_else(cores, usize::from).clamp(1, things.max(1))
+    }
+
+    /// How many threads download from so many assets repos. As long as nobody says a number, a few repos need not wait for
+    /// each other: a download waits for the network more than for a core.
+    fn downloaders(&self, repos: usize) -> usize {
+        const FEW: usize = 4;
+        let most = if self.jobs.is_some() { self.workers(repos) } else { self.workers(repos).max(FEW) };
+        most.min(repos)
     }
 
     /// What `work` answers for each of some things, which it has to look at on disk. With many of them, threads share them.

@@ -223,3 +223,43 @@ fn two_assets_repos_are_fetched_from_at_the_same_time() {
         assert_eq!(found, ["other"]);
     });
 }
+
+#[cfg(unix)]
+#[test]
+fn no_more_assets_repos_than_asked_for_are_downloaded_from_at_once() {
+    use std::os::unix::fs::PermissionsExt;
+    let world = World::new();
+    let code = world.code_repo("code");
+    for n in 0..6 {
+        let repo = world.assets_repo(&format!("assets{n}"));
+        let folder = format!("sdk/p{n}");
+        let pin = repo.commit("main", &[(&format!("recordings/{folder}/a.json"), "a\n")]);
+        code.branch_manifest(&folder, &repo.path.to_string_lossy(), &pin);
+    }
+    code.commit("packages");
+    let (running, log) = (world.root().join("running"), world.root().join("log"));
+    std::fs::create_dir(&running).unwrap();
+    // A git that notes how many fetches run with it. Each takes a while, so that those which may run at once do.
+    let script = format!(
+        "#!/bin/sh\n[ \"$1\" = fetch ] || exec '{git}' \"$@\"\ntouch '{dir}'/$$\nls '{dir}' | wc -l >> '{log}'\nsleep 0.2\n\
+         '{git}' \"$@\"\ncode=$?\nrm '{dir}'/$$\nexit $code\n",
+        git = crate::support::gits()[0].display(),
+        dir = running.display(),
+        log = log.display()
+    );
+    let git = world.root().join("bin/git");
+    std::fs::remove_file(&git).unwrap();
+    write(&git, script);
+    std::fs::set_permissions(&git, std::fs::Permissions::from_mode(0o755)).unwrap();
+    for (jobs, most) in [("1", 1), ("2", 2)] {
+        for folder in [code.path.join(".assets"), world.root().join("cache")] {
+            let _ = std::fs::remove_dir_all(folder);
+        }
+        let _ = std::fs::remove_file(&log);
+        let run = code.assets(["restore", "--all", "-j", jobs]).ok();
+        assert_eq!(run.stdout.lines().count(), 6);
+        let counts = std::fs::read_to_string(&log).unwrap();
+        let counts: Vec<usize> = counts.lines().map(|line| line.trim().parse().unwrap()).collect();
+        assert!(counts.len() >= 6 && counts.iter().all(|count| *count <= most), "-j {jobs}: {counts:?}");
+    }
+}

@@ -1,7 +1,7 @@
-//! Many slices at once. Each assets repo is downloaded, a part at a time, by a thread of its own; what has arrived is
-//! written to disk by others, while the next part is on its way.
+//! Many slices at once. Each assets repo is downloaded, a part at a time, by one thread; what has arrived is written to
+//! disk by others, while the next part is on its way. How many threads there are of each kind is bounded.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -23,6 +23,8 @@ pub fn run(context: &Context, manifests: &[Manifest], open: &[usize], policy: Po
     }
     yard.downloads = stores.len();
     let workers = context.workers(groups.len());
+    let downloaders = context.downloaders(stores.len());
+    let queue = Mutex::new(VecDeque::from_iter(stores.into_values()));
     let fleet = Fleet {
         context,
         groups,
@@ -32,9 +34,13 @@ pub fn run(context: &Context, manifests: &[Manifest], open: &[usize], policy: Po
         started: Instant::now(),
     };
     std::thread::scope(|scope| {
-        for numbers in stores.into_values() {
-            let fleet = &fleet;
-            scope.spawn(move || fleet.download(&numbers));
+        for _ in 0..downloaders {
+            scope.spawn(|| {
+                let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+                while let Some(numbers) = next() {
+                    fleet.download(&numbers);
+                }
+            });
         }
         for _ in 0..workers {
             scope.spawn(|| fleet.work());
