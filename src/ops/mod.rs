@@ -1,6 +1,7 @@
 //! What the commands do, without a terminal: observe, plan, apply. Nothing here prints, asks or exits.
 
 pub mod apply;
+mod assets_folder;
 pub mod breadcrumb;
 pub mod checkout;
 pub mod diff;
@@ -226,7 +227,7 @@ impl Context {
     /// The assets folder for a manifest.
     ///
     /// # Errors
-    /// When it is a link that came with the code repo, or files in it did.
+    /// When it is a link that came with the code repo, or files in it did, or it holds code.
     pub fn assets_folder(&self, manifest: &Manifest) -> Result<PathBuf> {
         let code_repo = &manifest.code_repo;
         let folder = match &self.environment.assets_folder {
@@ -235,8 +236,9 @@ impl Context {
         };
         let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
         if !checked.contains(&folder) {
-            if self.environment.assets_folder.is_none() {
-                checkouts::check_folder(&folder)?;
+            match self.environment.assets_folder {
+                Some(_) => self.check_place(code_repo, &folder)?,
+                None => checkouts::check_folder(&folder)?,
             }
             self.check_untracked(code_repo, &folder)?;
             checked.insert(folder.clone());

@@ -118,3 +118,48 @@ fn what_may_be_tracked() {
     trap.run_inside(&elsewhere, &["restore", "sdk/a"]);
     trap.code.assets_with(&elsewhere, ["restore", "sdk/a"]).fails(1).says("`cache of/assets/x` is tracked");
 }
+
+/// An assets folder hides all that is in it from git.
+#[test]
+fn what_holds_code_is_no_assets_folder() {
+    let world = World::new();
+    let trap = Trap::new(&world);
+    let code = &trap.code;
+    let other = world.code_repo("other");
+    other.write("src/lib.rs", "code\n");
+    other.commit("code");
+    std::os::unix::fs::symlink(&code.path, world.root().join("link")).unwrap();
+    std::os::unix::fs::symlink(other.path.join("src"), world.root().join("sources")).unwrap();
+    let [root, above, link, sources] =
+        [code.path.clone(), world.root().to_path_buf(), world.root().join("link"), world.root().join("sources")]
+            .map(|path| path.to_string_lossy().into_owned());
+    let other_root = other.path.to_string_lossy().into_owned();
+    let whole = "cannot be the assets folder: the code repo is in it";
+    for (folder, why) in [
+        (".", whole),
+        ("sdk/..", whole),
+        ("none/..", whole),
+        ("..", whole),
+        (&root, whole),
+        (&above, whole),
+        (&link, whole),
+        ("/", whole),
+        ("sdk", "`sdk/a/assets.json` is tracked"),
+        (&format!("{link}/sdk/a"), "`sdk/a/assets.json` is tracked"),
+        (&other_root, "cannot be the assets folder: it is the root of a git repository"),
+        (&sources, "`src/lib.rs` is tracked"),
+    ] {
+        for args in COMMANDS {
+            let run = code.assets_with(&[("PROXY_ASSETS_FOLDER", folder)], args);
+            let said = run.stdout + &run.stderr;
+            assert!(said.contains(why), "{folder} {args:?}\n{said}");
+        }
+        for repo in [code, &other] {
+            repo.write("new.txt", "a new source file\n");
+            assert_eq!(repo.git(["status", "--porcelain"]).ok().stdout, "?? new.txt\n", "{folder}");
+        }
+        assert!(!world.root().join(".gitignore").exists(), "{folder}");
+    }
+    // Beside code there is room.
+    code.assets_with(&[("PROXY_ASSETS_FOLDER", "sdk/b/../recordings")], ["restore", "sdk/a"]).ok();
+}
