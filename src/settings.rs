@@ -22,7 +22,8 @@ pub struct Environment {
     pub cache_dir: PathBuf,
     /// `GIT_TOKEN`: sent to [`Environment::token_host`] and nowhere else.
     pub token: Option<Secret>,
-    /// `ASSETS_TOKEN_HOST`: the `host` or `host:port` the token is for; default `github.com`.
+    /// `ASSETS_TOKEN_HOST`: the `host` or `host:port` the token is for, after `http://` if it may go there unencrypted;
+    /// default `github.com`.
     pub token_host: String,
     /// `GIT_COMMIT_OWNER`: author and committer name of pushes.
     pub commit_owner: Option<String>,

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use base64::Engine;
 
 use super::call::Call;
+use super::token::{TokenUse, is_loopback};
 
 /// Protocols git may use for a call that talks to a remote; `ext` and other helpers run commands.
 const PROTOCOLS: &[&str] = &["file", "git", "http", "https", "ssh"];
@@ -122,8 +123,8 @@ impl Call<'_> {
         let Some(url) = self.remote else { return config };
         // Not `origin`: a checkout has one of its own, and git would push to both addresses.
         config.push((format!("remote.{REMOTE}.url"), url.to_string()));
-        if let (Some((token, _)), Some(true), Some((scheme, host))) =
-            (&self.git.token, self.git.token_is_for(url), url.http_host())
+        if let (Some((token, _)), TokenUse::Sent, Some((scheme, host))) =
+            (&self.git.token, self.git.token_use(url), url.http_host())
         {
             let basic = base64::engine::general_purpose::STANDARD.encode(format!("x-access-token:{}", token.expose()));
             let key = format!("http.{scheme}://{host}/.extraHeader");
@@ -132,6 +133,10 @@ impl Call<'_> {
             config.push((key, format!("Authorization: Basic {basic}")));
             // curl sends extra headers to the host of a redirect too.
             config.push(("http.followRedirects".into(), "false".into()));
+            if scheme == "http" && is_loopback(host) {
+                // A proxy of the user's would be sent even a request to this machine.
+                config.push(("http.proxy".into(), String::new()));
+            }
         }
         config
     }

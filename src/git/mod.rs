@@ -12,6 +12,7 @@ mod probe;
 mod program;
 mod session;
 pub mod stderr;
+pub mod token;
 pub mod version;
 
 use std::collections::HashMap;

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, OnceLock};
 
 use super::call::{Call, Place};
+use super::token::{TokenHost, TokenUse};
 use crate::error::{Error, Result};
 use crate::names::RemoteUrl;
 use crate::report::{Report, Reporter};
@@ -17,7 +18,7 @@ use crate::settings::{Environment, GitEnvironment, Secret};
 pub struct Git {
     program: PathBuf,
     pub(super) environment: GitEnvironment,
-    pub(super) token: Option<(Secret, String)>,
+    pub(super) token: Option<(Secret, TokenHost)>,
     report: Reporter,
     /// Whether the user's git configuration names an ssh command; asked once, and only for ssh.
     own_ssh: Arc<OnceLock<bool>>,
@@ -34,7 +35,7 @@ impl Git {
                 .cause(e.to_string())
                 .hint("install git 2.39 or newer, then check with `git --version`")
         })?;
-        let token = environment.token.clone().map(|token| (token, environment.token_host.clone()));
+        let token = environment.token.clone().map(|token| (token, TokenHost::parse(&environment.token_host)));
         Ok(Git {
             program,
             environment: environment.git.clone(),
@@ -62,10 +63,9 @@ impl Git {
         Git { report: self.report.in_lane(lane), ..self.clone() }
     }
 
-    /// Whether a token was given and is for the host of `url`.
-    pub fn token_is_for(&self, url: &RemoteUrl) -> Option<bool> {
-        let (_, for_host) = self.token.as_ref()?;
-        Some(url.http_host().is_some_and(|(_, host)| host.eq_ignore_ascii_case(for_host)))
+    /// Whether the token is sent to `url`.
+    pub fn token_use(&self, url: &RemoteUrl) -> TokenUse {
+        self.token.as_ref().map_or(TokenUse::NoToken, |(_, host)| host.use_for(url))
     }
 
     /// The version line of this git: `git version 2.47.3`.

@@ -29,6 +29,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{AtPath, Error, Kind, Result, shell_word};
 use crate::git::failure::Failure;
+use crate::git::token::{self, TokenUse};
 use crate::git::{Git, Output, Place, Repo, parse};
 use crate::manifest::Pin;
 use crate::names::{Oid, RemoteUrl, RepoPath};
@@ -274,7 +275,6 @@ impl Store {
         let mut error = output.into_error();
         error.message = format!("cannot {doing} assets repo `{}`", self.name);
         let url = shell_word(self.url.as_str());
-        let host = self.url.http_host().map(|(_, host)| host.to_string());
         match failure {
             Failure::Auth | Failure::MissingRepo => {
                 let error = match failure {
@@ -286,18 +286,7 @@ impl Store {
                     )),
                     _ => error.hint(format!("check your access with `git ls-remote {url}`")),
                 };
-                match (self.repo.git.token_is_for(&self.url), host.as_deref()) {
-                    (None, Some("github.com")) => error.hint("or set `GIT_TOKEN` to a token for `github.com`"),
-                    (None, Some(host)) => error
-                        .hint(format!("or set `GIT_TOKEN` to a token for `{host}`, and `ASSETS_TOKEN_HOST={host}`")),
-                    (Some(true), Some(host)) => error.hint(format!(
-                        "`GIT_TOKEN` was sent to `{host}`: has it expired, may it read and write this repo?"
-                    )),
-                    (Some(false), Some(host)) => error.hint(format!(
-                        "`GIT_TOKEN` was not sent: `{host}` is not its host; if it is, set `ASSETS_TOKEN_HOST={host}`"
-                    )),
-                    (_, None) => error.hint("check that your ssh key is loaded: `ssh-add -l`"),
-                }
+                self.with_token_hint(error)
             }
             Failure::Tls => {
                 error.hint("the certificate is not trusted here: ask your administrator, or set git's `http.sslCAInfo`")
@@ -314,6 +303,30 @@ impl Store {
                 "check the network, then run the same command again; what is already restored works with `--offline`",
             ),
             _ => error,
+        }
+    }
+
+    /// Adds to an error of access what `GIT_TOKEN` or an ssh key has to do with it.
+    fn with_token_hint(&self, error: Error) -> Error {
+        let (Some((_, host)), Some(named)) = (self.url.http_host(), token::host_to_name(&self.url)) else {
+            return error.hint("check that your ssh key is loaded: `ssh-add -l`");
+        };
+        let variable = format!("ASSETS_TOKEN_HOST={}", shell_word(&named));
+        match self.repo.git.token_use(&self.url) {
+            TokenUse::NoToken if named == "github.com" => {
+                error.hint("or set `GIT_TOKEN` to a token for `github.com`")
+            }
+            TokenUse::NoToken => error.hint(format!("or set `GIT_TOKEN` to a token for `{host}`, and `{variable}`")),
+            TokenUse::Sent => error
+                .hint(format!("`GIT_TOKEN` was sent to `{host}`: has it expired, may it read and write this repo?")),
+            TokenUse::OtherHost => error.hint(format!(
+                "`GIT_TOKEN` was not sent: `{host}` is not its host; if it is, set `{variable}`"
+            )),
+            TokenUse::NotEncrypted => error
+                .hint(format!(
+                    "`GIT_TOKEN` was not sent: the connection to `{host}` is not encrypted; write `https://` in `AssetsRepo`"
+                ))
+                .hint(format!("or, where everybody on the way may read the token, set `{variable}`")),
         }
     }
 

@@ -135,6 +135,44 @@ fn it_goes_to_no_other_host() {
     });
 }
 
+/// The proxy sees whatever goes over an unencrypted connection.
+#[test]
+fn it_is_not_sent_in_clear_text() {
+    with_every_git(|world| {
+        let stage = Stage::unrestored(world);
+        let proxy = GitServer::start(world.root(), Options::default());
+        let through = proxy.url();
+        proxy.set_fault(Fault::Status { code: 401, retry_after: None, times: ALWAYS });
+        stage.code.branch_manifest("sdk/a", "http://git.example/assets.git", &stage.base);
+        let with = |host: &str| {
+            proxy.reset_log();
+            let env = [("GIT_TOKEN", TOKEN), ("ASSETS_TOKEN_HOST", host), ("http_proxy", &through)];
+            let run = stage.code.assets_with(&env, ["restore", "sdk/a"]).fails(4);
+            let doctor = stage.code.assets_with(&env, ["doctor", "sdk/a"]).fails(4);
+            assert!(proxy.requests().iter().all(|request| request.host() == "git.example"));
+            (run, doctor, proxy.requests().iter().any(|request| request.had_authorization()))
+        };
+        let (run, doctor, sent) = with("git.example");
+        assert!(!sent, "the token was sent");
+        run.says("`GIT_TOKEN` was not sent: the connection to `git.example` is not encrypted; write `https://`")
+            .says("set `ASSETS_TOKEN_HOST=http://git.example`");
+        assert!(doctor.stdout.contains("`GIT_TOKEN` is not sent to `git.example`"), "{}", doctor.stdout);
+        let (run, _, sent) = with("http://git.example");
+        assert!(sent, "the user allows it");
+        run.says("`GIT_TOKEN` was sent to `git.example`");
+    });
+}
+
+#[test]
+fn a_proxy_does_not_see_it_on_its_way_to_this_machine() {
+    with_every_git(|world| {
+        let stage = locked(world);
+        let proxy = GitServer::start(world.root(), Options::default());
+        assets(&stage, &[("http_proxy", &proxy.url())], &["restore", "sdk/a"]).ok();
+        assert_eq!(proxy.totals().requests, 0);
+    });
+}
+
 #[test]
 fn it_is_not_sent_along_with_a_redirect() {
     with_every_git(|world| {

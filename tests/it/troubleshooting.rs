@@ -93,7 +93,7 @@ fn shown((name, command, make, exit_code): &Case) -> String {
     let root = world.root().to_string_lossy().trim_matches('/').to_string();
     text = text.replace(&root.replace("/.", ".").replace('/', "."), "home.me");
     text = without_numbers(
-        &without_numbers(&text, "http://127.0.0.1:", "http://git.example.com"),
+        &without_numbers(&text, "http://127.0.0.1:", "https://git.example.com"),
         "127.0.0.1:",
         "git.example.com",
     );

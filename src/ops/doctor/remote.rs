@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Context, Finding, Round};
 use crate::error::{Result, shell_word};
+use crate::git::token::{self, TokenUse};
 use crate::names::one_line;
 use crate::store::Store;
 use crate::store::probe::{Nowhere, PushRight};
@@ -58,15 +59,24 @@ fn account(context: &Context, store: &Store, nowhere: &Nowhere) -> Result<Findin
             false => "nobody: `git://` knows no users",
         });
     };
-    match context.git()?.token_is_for(url) {
-        Some(true) => return Finding::fine(format!("whoever `GIT_TOKEN` belongs to, at `{host}`")),
-        Some(false) => {
+    let variable = format!("ASSETS_TOKEN_HOST={}", shell_word(&token::host_to_name(url).unwrap_or_default()));
+    match context.git()?.token_use(url) {
+        TokenUse::Sent => return Finding::fine(format!("whoever `GIT_TOKEN` belongs to, at `{host}`")),
+        TokenUse::OtherHost => {
             return Finding::warning(
                 format!("`GIT_TOKEN` is for another host than `{host}`, and is not sent there"),
-                format!("if it is meant for it: `ASSETS_TOKEN_HOST={host}`"),
+                format!("if it is meant for it: `{variable}`"),
             );
         }
-        None => {}
+        TokenUse::NotEncrypted => {
+            return Finding::warning(
+                format!("`GIT_TOKEN` is not sent to `{host}`: the connection is not encrypted"),
+                format!(
+                    "write `https://` in `AssetsRepo`; or, where everybody on the way may read the token: `{variable}`"
+                ),
+            );
+        }
+        TokenUse::NoToken => {}
     }
     match nowhere.repo.credential_user(url)? {
         Some(user) => Finding::fine(format!("`{}` at `{host}`, says git's credential helper", one_line(&user))),
