@@ -2,6 +2,7 @@
 //! its grammar, so it can be handed to git whoever wrote it.
 
 use std::fmt;
+use std::path::PathBuf;
 
 /// Why a text is not a name of the wanted kind; reads on from "`text` ".
 pub type Reason = String;
@@ -297,6 +298,14 @@ impl RemoteUrl {
         self.0.starts_with("file://") || is_absolute_path(&self.0)
     }
 
+    /// The path on this machine that git opens for it.
+    pub fn local_path(&self) -> Option<PathBuf> {
+        match self.0.strip_prefix("file://") {
+            Some(path) => Some(path_of_bytes(percent_decoded(path))),
+            None => is_absolute_path(&self.0).then(|| PathBuf::from(&self.0)),
+        }
+    }
+
     /// A name that is the same for every spelling of one repository (scheme, user and `.git` left out).
     pub fn identity(&self) -> String {
         let text = &self.0;
@@ -333,6 +342,41 @@ fn host_is_plain(authority: &str) -> bool {
         && !host.is_empty()
         && !host.starts_with('-')
         && authority.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._@:[]~+".contains(&b))
+}
+
+/// A text with `%2f` and the like decoded, as git decodes URLs.
+fn percent_decoded(text: &str) -> Vec<u8> {
+    let (mut decoded, bytes) = (Vec::new(), text.as_bytes());
+    let mut at = 0;
+    while at < bytes.len() {
+        let digits =
+            bytes.get(at + 1..at + 3).filter(|_| bytes[at] == b'%').and_then(|hex| std::str::from_utf8(hex).ok());
+        let byte = digits.filter(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()));
+        match byte.and_then(|hex| u8::from_str_radix(hex, 16).ok()).filter(|byte| *byte != 0) {
+            Some(byte) => {
+                decoded.push(byte);
+                at += 3;
+            }
+            None => {
+                decoded.push(bytes[at]);
+                at += 1;
+            }
+        }
+    }
+    decoded
+}
+
+#[cfg(unix)]
+fn path_of_bytes(bytes: Vec<u8>) -> PathBuf {
+    PathBuf::from(<std::ffi::OsString as std::os::unix::ffi::OsStringExt>::from_vec(bytes))
+}
+
+#[cfg(not(unix))]
+fn path_of_bytes(bytes: Vec<u8>) -> PathBuf {
+    let path = String::from_utf8_lossy(&bytes).into_owned();
+    // `file:///C:/x`
+    let drive = path.strip_prefix('/').filter(|path| is_absolute_path(path));
+    PathBuf::from(drive.unwrap_or(&path))
 }
 
 fn is_absolute_path(text: &str) -> bool {

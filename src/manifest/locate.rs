@@ -49,6 +49,15 @@ pub fn is_repo_root(folder: &Path) -> bool {
     folder.join(".git").exists()
 }
 
+/// The root of the work tree that holds the git directory of a code repo, when that is a submodule or a linked work tree.
+pub fn main_work_tree_of(code_repo: &Path) -> Option<PathBuf> {
+    let dot_git = code_repo.join(".git");
+    // In all others it is a directory.
+    let text = dot_git.is_file().then(|| std::fs::read_to_string(&dot_git).ok()).flatten()?;
+    let git_dir = dunce::canonicalize(code_repo.join(text.strip_prefix("gitdir: ")?.trim_end())).ok()?;
+    git_dir.ancestors().filter(|folder| folder.ends_with(".git")).last()?.parent().map(Path::to_path_buf)
+}
+
 fn not_found(start: &Path, searched: &[&Path]) -> Error {
     let last = searched.last().copied().unwrap_or(start);
     let why = if is_repo_root(last) {

@@ -3,6 +3,7 @@
 pub mod draft;
 pub mod edit;
 pub mod file;
+pub mod inside;
 pub mod locate;
 pub mod read;
 pub mod schema;
@@ -242,6 +243,9 @@ impl Place<'_> {
         };
         let assets_repo =
             fields.parse("AssetsRepo", AssetsRepo::parse)?.ok_or_else(|| fields.refuse("AssetsRepo", "is missing"))?;
+        if let AssetsRepo::At(url) = &assets_repo {
+            inside::check_outside_code_repo(url, self.code_repo).map_err(|error| fields.at("AssetsRepo", error))?;
+        }
         let prefix = fields.parse("AssetsRepoPrefixPath", RepoPath::parse)?.unwrap_or_default();
         let directory = RepoPath::parse(self.directory)
             .map_err(|why| Error::usage(format!("the folder of `{}` {why}", self.path)).hint("rename the folder"))?;

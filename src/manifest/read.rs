@@ -153,6 +153,13 @@ impl Fields {
         })
     }
 
+    /// An error with the place of a field before it.
+    pub fn at(&self, key: &str, mut error: Error) -> Error {
+        let (line, column) = self.place(key);
+        error.message = format!("`{}:{line}:{column}`: {}", self.file, error.message);
+        error
+    }
+
     /// An error about one field.
     pub fn refuse(&self, key: &str, why: &str) -> Error {
         let (line, column) = self.place(key);

@@ -6,7 +6,7 @@ use super::{Context, origin_of_code_repo};
 use crate::error::{Error, Result, shell_word};
 use crate::manifest::draft::{Draft, Wishes, guess_prefix};
 use crate::manifest::schema::schema_for;
-use crate::manifest::{FILE_NAME, Manifest, file, locate};
+use crate::manifest::{FILE_NAME, Manifest, file, inside, locate};
 use crate::names::{RefName, RepoPath};
 
 /// The directory for a manifest, and what is around it.
@@ -20,6 +20,7 @@ pub struct Site {
     /// The directory from the root of the code repo, with `/`.
     directory: String,
     above: Option<Manifest>,
+    assets_folder: PathBuf,
 }
 
 impl Site {
@@ -62,7 +63,8 @@ impl Site {
             above = nearest.map(|file| Manifest::load(&file)).transpose()?;
         }
         let directory = found.strip_prefix(&code_repo).unwrap_or(Path::new("")).to_string_lossy().replace('\\', "/");
-        Ok(Site { file, is_taken, code_repo, directory, above })
+        let assets_folder = context.place_of_assets_folder(&code_repo);
+        Ok(Site { file, is_taken, code_repo, directory, above, assets_folder })
     }
 
     /// Whether the new manifest would need somebody to name its assets repo.
@@ -96,11 +98,14 @@ impl Site {
                 .hint(name_it("--repo owner/name"))
         })?;
         let text = draft.with_schema(schema_for(&self.code_repo, folder)).text();
-        Manifest::of_text(&self.file, &self.code_repo, &text).map_err(|error| match self.gives_no_branch(wishes) {
-            // There is no file yet in which it could be written.
-            true => Error { hints: vec![name_it("--branch auto/name")], ..error },
-            false => error,
+        let manifest = Manifest::of_text(&self.file, &self.code_repo, &text).map_err(|error| {
+            match self.gives_no_branch(wishes) {
+                // There is no file yet in which it could be written.
+                true => Error { hints: vec![name_it("--branch auto/name")], ..error },
+                false => error,
+            }
         })?;
+        inside::check_outside_assets_folder(&manifest, &self.assets_folder)?;
         Ok(text)
     }
 

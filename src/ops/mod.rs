@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Kind, Result, shell_word};
 use crate::git::{self, Git, Identity, Place, Repo, parse};
-use crate::manifest::{Form, Manifest, locate};
+use crate::manifest::{Form, Manifest, inside, locate};
 use crate::names::printable;
 use crate::report::Report;
 use crate::settings::Environment;
@@ -187,6 +187,7 @@ impl Context {
     /// The manifest that a path of the command line means.
     pub fn manifest(&self, path: &Path) -> Result<Manifest> {
         let mut manifest = Manifest::load(&locate::manifest_for(&self.base.join(path))?)?;
+        inside::check_outside_assets_folder(&manifest, &self.place_of_assets_folder(&manifest.code_repo))?;
         // As it was typed it works again; another base than the current directory would need its flag again too.
         manifest.argument = match path {
             _ if self.base != self.environment.cwd => argument(&manifest.file),
@@ -200,6 +201,7 @@ impl Context {
     pub fn found_manifest(&self, file: &Path) -> Result<Manifest> {
         let code_repo = file.parent().and_then(|folder| self.code_repo_of(folder));
         let mut manifest = Manifest::load_in(file, code_repo)?;
+        inside::check_outside_assets_folder(&manifest, &self.place_of_assets_folder(&manifest.code_repo))?;
         let from_here = file.parent().and_then(|folder| folder.strip_prefix(&self.environment.cwd).ok());
         manifest.argument = match from_here {
             Some(folder) if folder.as_os_str().is_empty() => String::new(),
@@ -224,16 +226,21 @@ impl Context {
         code_repo
     }
 
+    /// Where the assets folder of a code repo is, without a look at it.
+    fn place_of_assets_folder(&self, code_repo: &Path) -> PathBuf {
+        match &self.environment.assets_folder {
+            Some(folder) => self.base.join(folder),
+            None => code_repo.join(".assets"),
+        }
+    }
+
     /// The assets folder for a manifest.
     ///
     /// # Errors
     /// When it is a link that came with the code repo, or files in it did, or it holds code.
     pub fn assets_folder(&self, manifest: &Manifest) -> Result<PathBuf> {
         let code_repo = &manifest.code_repo;
-        let folder = match &self.environment.assets_folder {
-            Some(folder) => self.base.join(folder),
-            None => code_repo.join(".assets"),
-        };
+        let folder = self.place_of_assets_folder(code_repo);
         let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
         if !checked.contains(&folder) {
             match self.environment.assets_folder {

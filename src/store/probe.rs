@@ -1,11 +1,12 @@
 //! Asking the remote of a store whether it is there and what we may do. No store is needed and none is made.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 use super::{CONFIG, HEAD, Store, git_dir, pack};
-use crate::error::{AtPath, Result};
+use crate::error::{AtPath, Error, Kind, Result, shell_word};
 use crate::git::failure::Failure;
 use crate::git::{Git, Place, Repo, parse};
 
@@ -13,7 +14,7 @@ use crate::git::{Git, Place, Repo, parse};
 pub enum PushRight {
     Granted,
     /// Not, for this reason.
-    Denied(crate::error::Error),
+    Denied(Error),
 }
 
 /// An empty repository for calls that need one; gone when it is dropped.
@@ -34,6 +35,32 @@ impl Nowhere {
     }
 }
 
+/// Whether the user may write into a repository of this machine.
+#[cfg(unix)]
+fn right_on_files(path: &Path) -> PushRight {
+    use rustix::fs::{Access, access};
+    let mut bare = path.as_os_str().to_os_string();
+    bare.push(".git");
+    let bare = Path::new(&bare);
+    // Where git looks for it, in its order.
+    let places = [&path.join(".git"), path, &bare.join(".git"), bare];
+    let git_dir = places.into_iter().find(|place| place.join("objects").is_dir()).unwrap_or(path);
+    let mut refused = ["objects", "refs"].map(|name| git_dir.join(name)).into_iter().filter_map(|folder| {
+        let error = access(&folder, Access::WRITE_OK).err()?;
+        Some(
+            Error::new(Kind::Auth, "no right to push")
+                .cause(format!("`{}`: {error}", folder.display()))
+                .hint(format!("see who may write there: `ls -ld {}`", shell_word(&folder.to_string_lossy()))),
+        )
+    });
+    refused.next().map_or(PushRight::Granted, PushRight::Denied)
+}
+
+#[cfg(not(unix))]
+fn right_on_files(_path: &Path) -> PushRight {
+    PushRight::Granted
+}
+
 impl Store {
     /// How long the remote takes to tell where its default branch is. Asked once: a failure is the answer.
     pub fn probe_fetch(&self, nowhere: &Nowhere) -> Result<Duration> {
@@ -49,8 +76,12 @@ impl Store {
         Ok(took)
     }
 
-    /// Whether the remote would take a push from us, as far as it says so without getting one.
+    /// Whether the remote would take a push from us, as far as it says so without getting one. A repository of this machine
+    /// is not asked: that would run its `core.alternateRefsCommand` as the user.
     pub fn probe_push(&self, nowhere: &Nowhere) -> Result<PushRight> {
+        if let Some(path) = self.url.local_path() {
+            return Ok(right_on_files(&path));
+        }
         let output = nowhere.repo.probe_push(&self.url)?;
         if output.succeeded() {
             return Ok(PushRight::Granted);

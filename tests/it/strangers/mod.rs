@@ -6,6 +6,7 @@
 #![cfg(unix)]
 
 mod git_variables;
+mod local_repos;
 mod messages;
 mod planted;
 mod redirects_and_tokens;
