@@ -89,12 +89,19 @@ impl Store {
     /// The store for `url` below the cache directory. Nothing is made until something is fetched.
     pub fn at(cache: &Path, url: &RemoteUrl, name: &str, git: &Git, access: &Access) -> Store {
         let identity = url.identity();
-        let readable: String =
-            identity.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' }).collect();
-        let readable = readable.trim_matches(['-', '.']);
-        let tail = readable.len().saturating_sub(60);
-        let hash = sha1_smol::Sha1::from(identity.as_bytes()).digest().to_string();
-        let dir = stores_folder(cache).join(format!("{}-{}", &readable[tail..], &hash[..8]));
+        let dir = dir_name(&identity.replacen("://", "-", 1), 40, &hash_of(&identity));
+        Self::in_dir(stores_folder(cache).join(dir), url, name, git, access)
+    }
+
+    /// The store that earlier versions used for `url`. They shared one between repositories that are not the same, so nothing
+    /// is taken from it; `gc` removes it.
+    pub fn at_former_place(cache: &Path, url: &RemoteUrl, name: &str, git: &Git, access: &Access) -> Store {
+        let identity = url.former_identity();
+        let dir = dir_name(&identity, 60, &hash_of(&identity)[..8]);
+        Self::in_dir(stores_folder(cache).join(dir), url, name, git, access)
+    }
+
+    fn in_dir(dir: PathBuf, url: &RemoteUrl, name: &str, git: &Git, access: &Access) -> Store {
         let place = Place { git_dir: dir.clone(), work_tree: None, also_objects: Vec::new(), write_objects: None };
         Store {
             repo: Repo { git: git.clone(), place },
@@ -370,6 +377,18 @@ impl Store {
     }
 }
 
+/// The name of a store's directory: the end of a text for people, in so many characters, and a hash that is only its own.
+fn dir_name(text: &str, readable: usize, hash: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
+    let text: String = text.chars().map(plain).collect();
+    let text = text.trim_matches(['-', '.']);
+    format!("{}-{hash}", &text[text.len().saturating_sub(readable)..])
+}
+
+fn hash_of(identity: &str) -> String {
+    sha1_smol::Sha1::from(identity.as_bytes()).digest().to_string()
+}
+
 /// Whether git could not work in a store as it is: its HEAD or a pack was left cut short. The next restore mends it.
 pub fn is_cut_short(dir: &Path) -> Result<bool> {
     Ok(has_lost_head(dir)? || pack::has_broken(&dir.join("objects"))?)
@@ -405,6 +424,15 @@ fn beside(dir: &Path, suffix: &str) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_name_of_a_store_has_the_whole_hash() {
+        let name = |identity: &str| dir_name(identity, 40, &hash_of(identity));
+        assert_eq!(name("github.com/o/n"), format!("github.com-o-n-{}", hash_of("github.com/o/n")));
+        let long = format!("/srv/{}/name", "x".repeat(100));
+        assert_eq!(name(&long), format!("{}-name-{}", "x".repeat(35), hash_of(&long)));
+        assert_eq!(hash_of(&long).len(), 40);
+    }
 
     #[test]
     fn stores_of_one_host_have_locks_of_their_own() {

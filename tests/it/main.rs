@@ -34,6 +34,7 @@ mod shims;
 mod shims_installed;
 mod stash;
 mod status;
+mod stores;
 mod strangers;
 
 mod support;

@@ -98,7 +98,7 @@ fn shown((name, command, make, exit_code): &Case) -> String {
         "git.example.com",
     );
     text = without_numbers(&text, "http.127.0.0.1.", "http.git.example.com");
-    text = without_numbers(&text, "stores/127.0.0.1-", "stores/git.example.com");
+    text = without_numbers(&text, "stores/http-127.0.0.1-", "stores/https-git.example.com");
     text = without_numbers(&text, "(process ", "(process 4711");
     format!("$ assets {}\n{text}", command.join(" "))
 }

@@ -177,9 +177,11 @@ impl Seen {
         let git = context.git()?;
         let name = url.identity();
         let access = crate::store::Access { offline: true, ..context.access() };
-        let store = Store::at(&context.environment.cache_dir, &url, &name, git, &access);
-        let checkout = Checkout::in_dir(self.dir.clone(), &self.folder, &store, git);
-        Ok(self.borrows.contains(&name_of(&store)).then_some(checkout))
+        let cache = &context.environment.cache_dir;
+        // One that was last changed by an earlier version still borrows from where that kept its objects.
+        let stores = [Store::at, Store::at_former_place].map(|at| at(cache, &url, &name, git, &access));
+        let store = stores.into_iter().find(|store| self.borrows.contains(&name_of(store)));
+        Ok(store.map(|store| Checkout::in_dir(self.dir.clone(), &self.folder, &store, git)))
     }
 }
 
