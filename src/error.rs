@@ -169,7 +169,8 @@ impl<T> AtPath<T> for io::Result<T> {
 /// Quotes a word for a POSIX shell when it needs it, so that hints can be pasted.
 pub fn shell_word(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:@%,~".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
+    // Shells put something else in the place of a word that begins so.
+    if !word.is_empty() && !word.starts_with(['~', '=', '%']) && word.chars().all(plain) {
         word.to_string()
     } else {
         format!("'{}'", word.replace('\'', r"'\''"))
@@ -194,5 +195,8 @@ mod tests {
         assert_eq!(shell_word("my dir"), "'my dir'");
         assert_eq!(shell_word("it's"), r"'it'\''s'");
         assert_eq!(shell_word(""), "''");
+        assert_eq!(shell_word("~x"), "'~x'");
+        assert_eq!(shell_word("git~1"), "git~1");
+        assert_eq!(shell_word("https://h/$(id)`id`;id"), "'https://h/$(id)`id`;id'");
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::Context;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shell_word};
 use crate::git::Repo;
 use crate::manifest::{FILE_NAME, locate};
 use crate::names::Oid;
@@ -98,7 +98,10 @@ impl CodeRepo {
             let name = named.and_then(|name| name.strip_prefix("origin/")).unwrap_or("main");
             return Err(error
                 .cause(format!("looked for: {}", candidates.join(", ")))
-                .hint(format!("fetch it: `git fetch origin +{name}:refs/remotes/origin/{name}`"))
+                .hint(format!(
+                    "fetch it: `git fetch origin {}`",
+                    shell_word(&format!("+{name}:refs/remotes/origin/{name}"))
+                ))
                 .hint("or name another branch, tag or commit: `--changed <base>`"));
         };
         let Some(head) = self.repo.rev_parse("HEAD")? else { return Ok(base) };

@@ -355,6 +355,7 @@ impl Store {
 
     /// The remote was asked for its refs, said that all is well, and named none.
     fn lists_nothing(&self) -> Error {
+        let url = shell_word(self.url.as_str());
         if pack::are_in(&self.objects_dir()).unwrap_or(true) {
             // It was not empty when these came.
             return Error::new(
@@ -364,15 +365,14 @@ impl Store {
             .cause(
                 "`git ls-remote` succeeded without listing a single ref; a network that wants a login first does that",
             )
-            .hint(format!("check with `git ls-remote {}`, then run the same command again", self.url));
+            .hint(format!("check with `git ls-remote {url}`, then run the same command again"));
         }
         Error::failed(format!("assets repo `{}` is empty, or what answers at its address is not git", self.name))
             .cause("`git ls-remote` succeeded without listing a single ref")
-            .hint(format!("check with `git ls-remote {}`", self.url))
+            .hint(format!("check with `git ls-remote {url}`"))
             .hint(format!(
-                "an empty repo needs a first commit: `git clone {} new-assets && git -C new-assets commit \
-                 --allow-empty -m First && git -C new-assets push origin HEAD`",
-                self.url
+                "an empty repo needs a first commit: `git clone {url} new-assets && git -C new-assets commit \
+                 --allow-empty -m First && git -C new-assets push origin HEAD`"
             ))
     }
 }

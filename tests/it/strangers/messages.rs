@@ -1,7 +1,7 @@
 //! What a remote, a file name or a manifest says reaches the terminal as plain text.
 
 use super::{Trap, script};
-use crate::support::{World, write};
+use crate::support::{World, run, write};
 
 /// Texts that a terminal would obey, or that hide what they say.
 const TEXTS: &[&str] = &[
@@ -125,4 +125,84 @@ fn names_of_folders_and_arguments() {
     }
     outputs(&trap, &["restore", "--all"]);
     outputs(&trap, &["status", "--all"]);
+}
+
+/// The commands in a hint: what stands between backticks, but for those inside of single quotes.
+fn commands_in(hint: &str) -> Vec<String> {
+    let (mut commands, mut command, mut is_quoted) = (Vec::new(), None::<String>, false);
+    for c in hint.chars() {
+        match (c, &mut command) {
+            ('`', None) => command = Some(String::new()),
+            ('`', Some(_)) if !is_quoted => commands.extend(command.take()),
+            (c, Some(text)) => {
+                is_quoted ^= c == '\'';
+                text.push(c);
+            }
+            _ => {}
+        }
+    }
+    commands
+}
+
+/// Every command that a hint gives is pasted into a shell: nothing that a manifest says runs there.
+#[test]
+fn commands_to_paste() {
+    let world = World::new();
+    let trap = Trap::new(&world);
+    let paste = world.root().join("paste");
+    std::fs::create_dir(&paste).unwrap();
+    for stub in ["git", "assets", "mv", "ls", "rm", "time"] {
+        script(&paste.join("bin").join(stub), "exit 0");
+    }
+    let mut pasted = 0;
+    let mut follow = |args: &[&str]| {
+        let run = trap.run(&[], &[args, &["--json"]].concat());
+        let document = run.json();
+        let mut hints = Vec::new();
+        let mut open = vec![&document];
+        while let Some(value) = open.pop() {
+            if let Some(list) = value["hints"].as_array() {
+                hints.extend(list.iter().map(|hint| hint.as_str().unwrap().to_string()));
+            }
+            open.extend(value.as_object().into_iter().flat_map(|object| object.values()));
+            open.extend(value.as_array().into_iter().flatten());
+        }
+        for command in hints.iter().flat_map(|hint| commands_in(hint)) {
+            let env = [("PATH".to_string(), paste.join("bin").to_string_lossy().into_owned())];
+            run_in_shell(&paste, &env, &command);
+            assert!(!paste.join("pwned").exists(), "{args:?}: {command}");
+            pasted += 1;
+        }
+    };
+    for name in ["$(>pwned)", "`>pwned`", "x;>pwned;", "a' >pwned '", "\"$(>pwned)\"", "x\\';>pwned;'", "~$(>pwned)"] {
+        let empty = world.root().join(format!("{name}/empty.git"));
+        run_git(&trap, &["init", "-q", "--bare", &empty.to_string_lossy()]);
+        let full = world.root().join(format!("{name}/full.git"));
+        run_git(&trap, &["clone", "-q", "--bare", &trap.repo.path.to_string_lossy(), &full.to_string_lossy()]);
+        let (empty, full) = (empty.to_string_lossy(), full.to_string_lossy());
+        let _ = std::fs::remove_dir_all(trap.folder());
+        let restore: &[&str] = &["restore", "sdk/a"];
+        for (repo, fields, commands) in [
+            (&*empty, &[("AssetsRepoId", "empty"), ("SHA", "")][..], &[restore, &["doctor", "sdk/a"]][..]),
+            (&format!("{empty}/none"), &[("AssetsRepoId", "none")], &[restore]),
+            (&full, &[("AssetsRepoId", "full"), ("SHA", ""), ("AssetsRepoFallbackBranch", "none")], &[restore]),
+            (&full, &[("AssetsRepoId", "full")], &[&["checkout", "none", "sdk/a"]]),
+            (&full, &[("AssetsRepoId", "full"), ("SHA", &"1".repeat(40))], &[restore]),
+        ] {
+            trap.manifest(&[&[("AssetsRepo", repo)], fields].concat());
+            commands.iter().for_each(|command| follow(command));
+        }
+    }
+    // Once: what does not answer is tried again and again.
+    trap.manifest(&[("AssetsRepo", "http://127.0.0.1:1/$(>pwned)"), ("AssetsRepoId", "http")]);
+    follow(&["restore", "sdk/a"]);
+    assert!(pasted > 50, "{pasted}");
+}
+
+fn run_git(trap: &Trap, args: &[&str]) {
+    run(trap.world.root(), trap.code.env(), "git", args).ok();
+}
+
+fn run_in_shell(dir: &std::path::Path, env: &[(String, String)], command: &str) {
+    run(dir, env, "/bin/sh", ["-c", command]);
 }
