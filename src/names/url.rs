@@ -130,6 +130,41 @@ impl RemoteUrl {
         is_owner_and_name(name).then_some(name)
     }
 
+    /// Whether two URLs are spellings of one repository, as hosting services have it: by https or ssh, with `.git` or without.
+    /// Enough to see that a checkout was meant for this repository, and not enough to trust what another one sent.
+    pub fn is_spelling_of(&self, other: &RemoteUrl) -> bool {
+        self.host_and_path() == other.host_and_path()
+    }
+
+    fn host_and_path(&self) -> String {
+        let text = &self.0;
+        if self.is_local() {
+            return self.identity();
+        }
+        let (scheme, authority, path) = match text.split_once("://") {
+            Some((scheme, rest)) => {
+                let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+                (scheme, authority, path)
+            }
+            None => {
+                let (authority, path) = text.split_once(':').unwrap_or((text, ""));
+                ("ssh", authority, path)
+            }
+        };
+        let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
+        let port = match scheme {
+            "https" => ":443",
+            "http" => ":80",
+            "ssh" => ":22",
+            _ => ":9418",
+        };
+        let host = host.strip_suffix(port).unwrap_or(host).to_ascii_lowercase();
+        // A path may be one below the home directory of the user.
+        let user = if scheme == "ssh" && user != "git" { user } else { "" };
+        let path = path.trim_matches('/');
+        format!("{user}@{host}/{}", path.strip_suffix(".git").unwrap_or(path))
+    }
+
     /// The identity that earlier versions gave the repository. Only `gc` asks for it: what was kept under it is not used.
     pub fn former_identity(&self) -> String {
         let text = &self.0;
@@ -310,6 +345,32 @@ mod tests {
                     assert_eq!(is_one, std::ptr::eq(*line, *other), "{one} {another}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn spellings_of_one_repository() {
+        let github = [
+            "https://github.com/o/n",
+            "git@github.com:o/n.git",
+            "ssh://git@github.com:22/o/n/",
+            "https://x@GitHub.com:443/o/n.git",
+        ];
+        for (one, other) in github.iter().flat_map(|one| github.iter().map(move |other| (one, other))) {
+            assert!(url(one).is_spelling_of(&url(other)), "{one} {other}");
+        }
+        assert!(url("/srv/a.git").is_spelling_of(&url("file:///srv/a.git/")));
+        for (one, other) in [
+            ("https://github.com/o/n", "https://github.com/o/m"),
+            ("https://github.com/o/n", "https://gitlab.com/o/n"),
+            ("https://github.com/o/n", "evil.example:x@github.com/o/n"),
+            ("https://github.com/o/n", "https://github.com:444/o/n"),
+            ("alice@host:rec.git", "bob@host:rec.git"),
+            ("ssh://alice@host/rec", "ssh://host/rec"),
+            ("/srv/a", "/srv/a.git"),
+            ("/srv/a", "https://srv/a"),
+        ] {
+            assert!(!url(one).is_spelling_of(&url(other)), "{one} {other}");
         }
     }
 }

@@ -27,13 +27,14 @@ use std::time::Duration;
 use crate::error::{Error, Kind, Result, shell_word};
 use crate::git::{self, Git, Identity, Place, Repo, parse};
 use crate::manifest::{Form, Manifest, inside, locate};
-use crate::names::printable;
+use crate::names::{RemoteUrl, printable};
 use crate::report::Report;
 use crate::settings::Environment;
 use crate::store::checkout::{self as checkouts, Checkout};
 use crate::store::known::{self, Known};
 use crate::store::lock::{Lock, Patience};
 use crate::store::tracked::{self, Tracked};
+use crate::store::trust::of_another_repo;
 use crate::store::{self, Access, Store};
 use plan::Refusal;
 
@@ -145,7 +146,55 @@ impl Context {
                 Err(error) => refuse(index, error),
             }
         }
+        for (dir, indexes) in &mut checkouts {
+            self.keep_one_repo(dir, manifests, indexes, &mut refuse);
+        }
+        checkouts.retain(|_, indexes| !indexes.is_empty());
         checkouts
+    }
+
+    /// Leaves in a group of manifests, which have the checkout in `dir` in common, those of one assets repo: the one that it
+    /// was made from, or the one of the first of them.
+    fn keep_one_repo(
+        &self,
+        dir: &Path,
+        manifests: &[Manifest],
+        indexes: &mut Vec<usize>,
+        refuse: &mut impl FnMut(usize, Error),
+    ) {
+        let text = |index: &usize| &manifests[*index].assets_repo_text;
+        let Some(first) = indexes.first().copied() else { return };
+        if indexes.iter().all(|index| text(index) == text(&first)) {
+            return;
+        }
+        let made_from = match Checkout::origin_of(dir) {
+            Ok(made_from) => made_from,
+            Err(error) => return indexes.drain(..).for_each(|index| refuse(index, error.clone())),
+        };
+        let url = made_from.clone().unwrap_or_else(|| url_of(&manifests[first]));
+        indexes.retain(|&index| {
+            let manifest = &manifests[index];
+            let its = url_of(manifest);
+            let is_kept = its.is_spelling_of(&url);
+            if !is_kept && made_from.is_some() {
+                refuse(index, of_another_repo(dir, &url, manifest.repo_name(), &its));
+            } else if !is_kept {
+                let (path, other) = (&manifest.path, &manifests[first]);
+                let why = format!("`{path}` and `{}` name different assets repos for one checkout", other.path);
+                refuse(
+                    index,
+                    Error::usage(why)
+                        .cause(format!(
+                            "`{}` would show `{}` and `{}`",
+                            dir.display(),
+                            manifest.repo_name(),
+                            other.repo_name()
+                        ))
+                        .hint("name another folder for one of them, with `AssetsRepoId` in its `assets.json`"),
+                );
+            }
+            is_kept
+        });
     }
 
     /// The git of this machine, looked for when it is first needed: the no-op path needs none. Whether it is new enough
@@ -314,7 +363,7 @@ impl Context {
 
     /// The store of a manifest, whether it exists or not.
     fn store(&self, manifest: &Manifest) -> Result<Store> {
-        let url = manifest.assets_repo.url(code_repo_uses_ssh(&manifest.code_repo));
+        let url = url_of(manifest);
         let git = self.git()?.about(manifest.repo_name(), "");
         Ok(Store::at(&self.environment.cache_dir, &url, manifest.repo_name(), &git, &self.access()))
     }
@@ -392,6 +441,11 @@ fn git_dir_of(code_repo: &Path) -> PathBuf {
         Ok(text) => code_repo.join(text.trim().trim_start_matches("gitdir: ")),
         Err(_) => dot_git,
     }
+}
+
+/// The URL of a manifest's assets repo.
+fn url_of(manifest: &Manifest) -> RemoteUrl {
+    manifest.assets_repo.url(code_repo_uses_ssh(&manifest.code_repo))
 }
 
 /// Whether the code repo itself is reached by ssh; then GitHub is asked by ssh too.

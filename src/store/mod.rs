@@ -21,7 +21,7 @@ pub mod paths;
 pub mod probe;
 pub mod surface;
 pub mod tracked;
-mod trust;
+pub mod trust;
 mod work;
 
 use std::collections::HashMap;

@@ -76,10 +76,13 @@ impl Checkout {
                 if !is_harmless(&key) {
                     return Err(refuse(format!("`.git/{name}` sets `{}`", printable(&key))));
                 }
-                if key == "remote.origin.url"
-                    && let Err(why) = RemoteUrl::parse(&value)
-                {
-                    return Err(refuse(format!("`.git/{name}` names the remote `{}`, which {why}", printable(&value))));
+                if key == "remote.origin.url" {
+                    let origin = RemoteUrl::parse(&value).map_err(|why| {
+                        refuse(format!("`.git/{name}` names the remote `{}`, which {why}", printable(&value)))
+                    })?;
+                    if !origin.is_spelling_of(self.store.url()) {
+                        return Err(of_another_repo(&self.dir, &origin, self.store.name(), self.store.url()));
+                    }
                 }
             }
         }
@@ -145,6 +148,26 @@ impl Checkout {
             shell_word(&self.dir.to_string_lossy())
         ))
     }
+}
+
+/// The refusal to work in the checkout of one assets repo for another. To do so would leave the slices that it shows without
+/// their objects.
+pub fn of_another_repo(dir: &Path, origin: &RemoteUrl, name: &str, url: &RemoteUrl) -> Error {
+    let place = shell_word(&dir.to_string_lossy());
+    Error::usage(format!(
+        "`{}` is a checkout of assets repo `{}`, and not of `{}`",
+        dir.display(),
+        printable(origin.as_str()),
+        printable(name)
+    ))
+    .cause("a checkout shows slices of one assets repo")
+    .hint("for two assets repos name another folder for one of them, with `AssetsRepoId` in its `assets.json`")
+    .hint(format!(
+        "if the repo has moved, tell the checkout its new address, and all that is pending in it stays: `git -C {place} remote \
+         set-url origin {}`",
+        shell_word(url.as_str())
+    ))
+    .hint(format!("or begin a new checkout, and keep this one as it is: `mv {place} {place}.old`"))
 }
 
 /// A symbolic link below a folder, at any depth: git would write through it to wherever it leads.

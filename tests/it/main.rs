@@ -20,6 +20,7 @@ mod isolation;
 mod killed;
 mod network;
 mod nothing_lost;
+mod other_repo;
 mod push;
 mod push_races;
 mod push_refused;
