@@ -141,7 +141,7 @@ impl<'a> Call<'a> {
         interrupt::check()?;
         let command = self.display();
         let mut process = self.command();
-        process.stdin(Stdio::piped()).stderr(Stdio::null());
+        process.stdin(Stdio::piped());
         let child = inherit::start_with_locks(&mut process).map_err(|e| self.git.cannot_start(&command, &e))?;
         Session::new(child, command, self.git.report().clone())
     }

@@ -29,6 +29,8 @@ pub enum Failure {
     Policy,
     /// The local disk or its permissions.
     Disk,
+    /// A configuration that git cannot read: every call fails, wherever it works.
+    Configuration,
     /// Anything else.
     Unknown,
 }
@@ -77,6 +79,23 @@ const WRAPPERS: &[&str] = &["from promisor remote", "the remote end hung up unex
 /// The patterns, most telling first: a full disk also prints `index-pack failed`, a 403 may be a rate limit.
 /// Source: seen with git 2.39 and 2.47; all in lower case.
 const PATTERNS: &[(Failure, &[&str])] = &[
+    (
+        Failure::Configuration,
+        &[
+            "bad config line",
+            "bad config variable",
+            "bad config value",
+            "bad numeric config value",
+            "bad boolean config value",
+            "missing config key git_config_",
+            "missing config value git_config_",
+            "bogus count in git_config_count",
+            "too many entries in git_config_count",
+            "unable to parse command-line config",
+            "error processing config file",
+            "while reading the configuration files",
+        ],
+    ),
     (
         Failure::Disk,
         &["no space left", "out of diskspace", "disk quota exceeded", "read-only file system", "file name too long"],
@@ -332,6 +351,15 @@ mod tests {
             ("error: unable to create file a: File name too long", Failure::Disk),
             ("fatal: could not write '/c/pack-1.promisor' promisor file", Failure::Disk),
             ("fatal: cannot create directory at 'a': Permission denied", Failure::Disk),
+            ("fatal: bad config line 6 in file /home/u/.gitconfig", Failure::Configuration),
+            (
+                "error: missing config key GIT_CONFIG_KEY_1\nfatal: unable to parse command-line config",
+                Failure::Configuration,
+            ),
+            (
+                "fatal: bad numeric config value 'x' for 'core.bigfilethreshold' in file /x: invalid unit",
+                Failure::Configuration,
+            ),
             ("fatal: could not fetch 12 from promisor remote", Failure::Unknown),
             ("warning: something new", Failure::Unknown),
         ];
@@ -349,6 +377,7 @@ mod tests {
             Failure::Tls,
             Failure::Policy,
             Failure::Disk,
+            Failure::Configuration,
             Failure::RefRace,
         ] {
             assert_eq!(never.retry(), None);

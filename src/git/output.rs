@@ -3,6 +3,18 @@
 use super::failure::{Failure, classify};
 use crate::error::{Error, Kind, Result};
 
+/// Adds what helps against a kind of failure wherever it comes from.
+pub fn with_hint(error: Error, failure: Failure) -> Error {
+    match failure {
+        Failure::Disk => error.hint("check the free space (`df -h`) and the permissions of the folder named above"),
+        Failure::LocalLock => error.hint("another git process works there: try again when it has ended"),
+        Failure::Configuration => error.hint(
+            "git cannot read its configuration: see where that comes from with `git config --list --show-origin`, and correct it",
+        ),
+        _ => error,
+    }
+}
+
 /// What a finished git command left behind.
 #[derive(Debug)]
 pub struct Output {
@@ -56,11 +68,7 @@ impl Output {
         }
         let error =
             Error::new(kind, format!("git {} failed", self.command.split(' ').nth(1).unwrap_or_default())).cause(cause);
-        match failure {
-            Failure::Disk => error.hint("check the free space (`df -h`) and the permissions of the folder named above"),
-            Failure::LocalLock => error.hint("another git process works there: try again when it has ended"),
-            _ => error,
-        }
+        with_hint(error, failure)
     }
 
     /// The last thing it said.

@@ -19,6 +19,7 @@ mod pack;
 mod parts;
 pub mod paths;
 pub mod probe;
+mod repair;
 pub mod surface;
 pub mod tracked;
 pub mod trust;
@@ -27,7 +28,7 @@ mod work;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use crate::error::{AtPath, Error, Kind, Result, shell_word};
+use crate::error::{Error, Kind, Result, shell_word};
 use crate::git::failure::Failure;
 use crate::git::token::{self, TokenUse};
 use crate::git::{Git, Output, Place, Repo, parse};
@@ -36,7 +37,8 @@ use crate::names::{Oid, RemoteUrl, RepoPath};
 use crate::settings::Limits;
 use census::Census;
 use listing::Listing;
-use lock::{Lock, Patience};
+use lock::Patience;
+pub use repair::is_cut_short;
 pub use work::Answers;
 use work::{Tips, Work};
 
@@ -173,11 +175,8 @@ impl Store {
         };
         self.mend()?;
         match work.run() {
-            Err(error) if error.kind == Kind::Failed && self.exists()? && self.is_damaged() => {
-                self.set_aside()?;
-                self.repo.git.report().note("the object store was damaged and is downloaded again");
-                work.run()
-            }
+            // It may have become so since it was looked at.
+            Err(error) if error.kind == Kind::Failed && self.set_broken_packs_aside()? => work.run(),
             result => result,
         }
     }
@@ -196,78 +195,6 @@ impl Store {
     pub fn ensure_one(&self, want: Want, also_objects: &[PathBuf]) -> Result<Ready> {
         let nothing = || Error::failed("the store gave no answer");
         self.ensure_all(&[want], also_objects)?.pop().ok_or_else(nothing)
-    }
-
-    fn make_stores_folder(&self) -> Result<()> {
-        let stores = self.dir.parent().unwrap_or(&self.dir);
-        std::fs::create_dir_all(stores)
-            .at("create", stores)
-            .map_err(|e| e.hint("name another cache directory with `ASSETS_CACHE_DIR`"))
-    }
-
-    /// Makes the empty repository beside its place and renames it there; whether it was not there yet.
-    pub fn create(&self) -> Result<bool> {
-        if self.exists()? {
-            return Ok(false);
-        }
-        self.make_stores_folder()?;
-        if files::is_there(&self.dir)? {
-            self.set_aside()?;
-        }
-        let stores = self.dir.parent().unwrap_or(&self.dir);
-        let building = tempfile::Builder::new().prefix(".new-").tempdir_in(stores).at("write into", stores)?;
-        git_dir::create(building.path(), CONFIG, HEAD)?;
-        match std::fs::rename(building.path(), &self.dir) {
-            Ok(()) => {
-                // It is no longer where its guard would delete it.
-                let _ = building.keep();
-                Ok(true)
-            }
-            // Another process was faster.
-            Err(_) if self.exists()? => Ok(false),
-            Err(e) => Err(e).at("create", &self.dir),
-        }
-    }
-
-    /// Writes HEAD anew where a power cut left it empty: git would see no repository.
-    pub fn mend_head(&self) -> Result<()> {
-        if has_lost_head(&self.dir)? {
-            git_dir::write_atomically(&self.dir.join("HEAD"), HEAD.as_bytes(), true)?;
-        }
-        Ok(())
-    }
-
-    /// Makes the store fit for use. It is set aside when a pack of it is not whole: everything that git does here would
-    /// complain of it. What is needed is downloaded again.
-    pub fn mend(&self) -> Result<()> {
-        self.mend_head()?;
-        if !pack::has_broken(&self.objects_dir())? {
-            return Ok(());
-        }
-        let _lock = Lock::take(&lock_file(&self.dir), &self.access.patience, self.repo.git.report())?;
-        if pack::has_broken(&self.objects_dir())? {
-            self.set_aside()?;
-            self.repo.git.report().note("the object store was damaged and is downloaded again");
-        }
-        Ok(())
-    }
-
-    /// Whether git cannot read it as a repository, or finds a pack broken.
-    fn is_damaged(&self) -> bool {
-        match self.repo.git.call(&self.repo.place, ["count-objects", "-v"]).run() {
-            // One that was killed, or that may not read it, says nothing about the store.
-            Ok(output) => {
-                let complains = !output.succeeded() || output.stderr.contains("error");
-                output.code.is_some() && complains && output.failure() != Failure::Disk
-            }
-            Err(_) => false,
-        }
-    }
-
-    /// Moves a broken store out of the way, never deleting it.
-    fn set_aside(&self) -> Result<()> {
-        let aside = checkout::broken_name(&self.dir);
-        std::fs::rename(&self.dir, &aside).at("set aside the broken store", &self.dir)
     }
 
     fn not_here_while_offline(&self, pins: &[String]) -> Error {
@@ -387,15 +314,6 @@ fn dir_name(text: &str, readable: usize, hash: &str) -> String {
 
 fn hash_of(identity: &str) -> String {
     sha1_smol::Sha1::from(identity.as_bytes()).digest().to_string()
-}
-
-/// Whether git could not work in a store as it is: its HEAD or a pack was left cut short. The next restore mends it.
-pub fn is_cut_short(dir: &Path) -> Result<bool> {
-    Ok(has_lost_head(dir)? || pack::has_broken(&dir.join("objects"))?)
-}
-
-fn has_lost_head(dir: &Path) -> Result<bool> {
-    Ok(files::read_if_there(&dir.join("HEAD"))?.is_some_and(|head| head != HEAD.as_bytes()))
 }
 
 /// Where the stores are in a cache directory.

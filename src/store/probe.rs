@@ -108,6 +108,10 @@ impl Store {
             if output.succeeded() {
                 return Ok(None);
             }
+            // A git that cannot work anywhere says nothing about the packs.
+            if output.code.is_none() || matches!(output.failure(), Failure::Configuration | Failure::Disk) {
+                return Err(output.into_error());
+            }
             words = output.stderr;
             if indexes.iter().all(|index| index.exists()) {
                 break;

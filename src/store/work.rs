@@ -103,7 +103,7 @@ impl Work<'_> {
         }
         store.make_stores_folder()?;
         let _lock = Lock::take(&lock_file(&store.dir), &store.access.patience, store.repo.git.report())?;
-        let is_new = store.create()?;
+        let is_new = store.create_locked()?;
         lock::remove_stale_git_locks(&store.dir)?;
         lock::remove_unfinished_packs(&store.dir);
         lane::take_in_left_over(&store.dir)?;

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod bad_manifest;
+mod broken_settings;
 mod checkout;
 mod cli;
 mod deletions;

@@ -151,3 +151,106 @@ fn a_checkout_of_an_earlier_version_that_nothing_uses_goes_with_its_store() {
         assert!(!checkout.exists() && !earlier.exists());
     });
 }
+
+/// Entries of the stores' folder that were moved aside because they were broken.
+fn set_aside(world: &World) -> Vec<String> {
+    let entries = std::fs::read_dir(world.root().join("cache/stores")).unwrap().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.filter(|name| name.contains(".broken-")).collect()
+}
+
+/// An assets repo with two pins of `sdk/a`, and a code repo that has restored both, each with packs of its own.
+fn two_pins(world: &World) -> (AssetsRepo, CodeRepo, [String; 2]) {
+    let repo = world.assets_repo("assets");
+    let pins = ["one\n", "two\n"].map(|text| repo.commit("main", &[("recordings/sdk/a/one.json", text)]));
+    let code = world.code_repo("code");
+    for pin in &pins {
+        code.branch_manifest("sdk/a", &repo.path.to_string_lossy(), pin);
+        code.assets(["restore", "sdk/a"]).ok();
+    }
+    (repo, code, pins)
+}
+
+#[test]
+fn a_store_that_lost_its_small_files_keeps_its_objects() {
+    with_every_git(|world| {
+        let (repo, code, pins) = two_pins(world);
+        let store = stores(world).remove(0);
+        std::fs::rename(&repo.path, world.root().join("gone.git")).unwrap();
+        let lost: [&dyn Fn(); 5] = [
+            &|| std::fs::remove_file(store.join("HEAD")).unwrap(),
+            &|| write(&store.join("config"), ""),
+            &|| write(&store.join("config"), "[core]\n\trepositoryformatversion = 0\n\tbar"),
+            &|| write(&store.join("config"), "\0\0\0\0"),
+            &|| std::fs::remove_dir_all(store.join("refs")).unwrap(),
+        ];
+        for (round, lose) in lost.into_iter().enumerate() {
+            lose();
+            code.branch_manifest("sdk/a", &repo.path.to_string_lossy(), &pins[round % 2]);
+            code.assets(["restore", "--offline", "sdk/a"]).ok();
+            assert_eq!(set_aside(world), [""; 0]);
+        }
+    });
+}
+
+#[test]
+fn only_the_packs_that_are_broken_are_moved_aside() {
+    with_every_git(|world| {
+        let (repo, code, pins) = two_pins(world);
+        let store = stores(world).remove(0);
+        let packs = || {
+            let entries = std::fs::read_dir(store.join("objects/pack")).unwrap().flatten().map(|entry| entry.path());
+            entries.filter(|path| path.extension().is_some_and(|of| of == "pack")).collect::<Vec<_>>()
+        };
+        let before = packs();
+        assert!(before.len() > 1);
+        let bytes = std::fs::read(&before[0]).unwrap();
+        std::fs::remove_file(&before[0]).unwrap();
+        write(&before[0], &bytes[..bytes.len() / 2]);
+        code.branch_manifest("sdk/a", &repo.path.to_string_lossy(), &pins[0]);
+        let run = code.assets(["restore", "sdk/a"]).ok();
+        assert_eq!(run.stderr.matches("the object store was damaged").count(), 1, "{}", run.stderr);
+        assert!(before[1..].iter().all(|pack| pack.exists()), "the others are where they were");
+        let aside = set_aside(world);
+        assert_eq!(aside.len(), 1);
+        let kept = std::fs::read_dir(store.with_file_name(&aside[0])).unwrap().flatten().map(|entry| entry.file_name());
+        assert!(kept.into_iter().any(|name| Some(&*name) == before[0].file_name()));
+        code.git_in(&code.only_checkout(), ["fsck", "--connectivity-only", "HEAD"]).ok();
+    });
+}
+
+/// What stands in a store's place is moved aside by one of many commands, and no command moves the store of another.
+#[test]
+fn many_commands_make_one_store() {
+    let world = World::new();
+    let repo = world.assets_repo("assets");
+    let pin = repo.commit("main", &[("recordings/sdk/a/one.json", "one\n")]);
+    let codes: Vec<CodeRepo> = (0..8).map(|number| world.code_repo(&format!("code{number}"))).collect();
+    for code in &codes {
+        code.branch_manifest("sdk/a", &repo.path.to_string_lossy(), &pin);
+    }
+    codes[0].assets(["restore", "sdk/a"]).ok();
+    let store = stores(&world).remove(0);
+    for in_its_place in ["nothing", "a file", "an empty folder", "no HEAD"] {
+        match in_its_place {
+            "no HEAD" => std::fs::remove_file(store.join("HEAD")).unwrap(),
+            _ => std::fs::remove_dir_all(&store).unwrap(),
+        }
+        match in_its_place {
+            "a file" => write(&store, "rubbish"),
+            "an empty folder" => std::fs::create_dir(&store).unwrap(),
+            _ => {}
+        }
+        let before = set_aside(&world).len();
+        for code in &codes {
+            let _ = std::fs::remove_dir_all(code.path.join(".assets"));
+        }
+        let running: Vec<_> =
+            codes.iter().map(|code| code.command(&[], ["restore", "sdk/a"]).spawn().unwrap()).collect();
+        for child in running {
+            crate::support::finish(child).ok();
+        }
+        assert_eq!(set_aside(&world).len() - before, usize::from(in_its_place == "a file"), "{in_its_place}");
+        assert_eq!(stores(&world), std::slice::from_ref(&store));
+    }
+}

@@ -3,6 +3,7 @@
 use super::folder::scratch;
 use super::{Context, Finding};
 use crate::error::{Error, Result};
+use crate::git::failure::Failure;
 use crate::ops::push::scanner::Scanner;
 use crate::store::probe::Nowhere;
 use crate::units::size;
@@ -39,6 +40,9 @@ pub fn cache(context: &Context) -> Result<Finding> {
 /// Pushes have an author.
 pub fn author(context: &Context) -> Result<Finding> {
     let output = Nowhere::make(context.git()?)?.repo.author(&context.identity())?;
+    if output.failure() == Failure::Configuration {
+        return Err(output.into_error());
+    }
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     match text.rsplit_once('>') {
         Some((name, _)) if output.succeeded() => Finding::fine(format!("pushes are by {name}>")),
