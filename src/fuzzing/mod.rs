@@ -168,8 +168,8 @@ pub fn git_output(bytes: &[u8]) {
     let slice = RepoPath::parse("sdk/a").unwrap_or_default();
     if let Ok(changes) = parse::status(bytes, &[&everywhere]) {
         let within = parse::status(bytes, &[&slice]).expect("a part of it");
-        assert!(within.iter().all(|change| slice.holds(&change.path) && changes.contains(change)));
-        assert!(changes.is_sorted_by(|one, next| one.path < next.path), "each path once");
+        assert!(within.iter().all(|change| slice.holds(&change.change.path) && changes.contains(change)));
+        assert!(changes.is_sorted_by(|one, next| one.change.path < next.change.path), "each path once");
     }
     let _ = parse::is_staged(bytes);
     for change in parse::tree_changes(bytes).unwrap_or_default() {
