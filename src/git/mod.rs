@@ -367,6 +367,12 @@ impl Repo {
         if output.succeeded() { one_oid(&output.stdout).map(Some) } else { Ok(None) }
     }
 
+    /// Whether a commit was downloaded, and not made here: `git rev-list --exclude-promisor-objects` leaves it out then.
+    pub fn is_from_promisor(&self, commit: &Oid) -> Result<bool> {
+        let args = ["rev-list", "--max-count=1", "--exclude-promisor-objects", commit.as_str()];
+        Ok(self.call(args).run()?.checked()?.is_empty())
+    }
+
     /// `git merge-base`; none when the two have no ancestor in common, as far as this clone knows.
     pub fn merge_base(&self, one: &Oid, other: &Oid) -> Result<Option<Oid>> {
         let output = self.call(["merge-base", one.as_str(), other.as_str()]).run()?;

@@ -202,7 +202,8 @@ impl Checkout {
         let has_ref = git_dir::refs_below(&self.git_dir, "refs/")?.values().any(|known| known == commit);
         self.store.create()?;
         let mut store = self.store.with_objects_of(&[self.store.objects_dir()]).objects()?;
-        if has_ref || store.commit(commit.as_str())?.is_some() {
+        // Git by hand may have downloaded it without the store.
+        if has_ref || store.commit(commit.as_str())?.is_some() || self.repo.is_from_promisor(commit)? {
             return Ok(None);
         }
         let name = format!("{BY_HAND}{commit}");

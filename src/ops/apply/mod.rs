@@ -78,7 +78,12 @@ pub fn build(
     let fresh = &building.checkout;
     fresh.create(&transition.to, &transition.slices)?;
     fresh.repo.git.report().phase("writing files");
-    let output = fresh.repo.read_tree_switch(None, &transition.to)?;
+    let mut output = fresh.repo.read_tree_switch(None, &transition.to)?;
+    if Switch::of(&output) == Switch::MissingObjects {
+        // They are in the objects of another checkout, which this one does not see.
+        fetch_all(fresh, &transition.slices)?;
+        output = fresh.repo.read_tree_switch(None, &transition.to)?;
+    }
     check(output, fresh)?;
     verify(fresh, transition, listings)?;
     fresh.record(&transition.to, &transition.slices, transition.tag.as_ref())?;
@@ -118,7 +123,11 @@ pub fn change(
         journal::write(&checkout.git_dir, &to_note(&transition))?;
         let blocking = match attempt(checkout, &transition)? {
             Attempt::Done(displaced) => {
-                verify(checkout, &transition, listings)?;
+                if verify(checkout, &transition, listings).is_err() {
+                    // Git takes files for deleted that were never written, after it was used by hand.
+                    repair::finish(checkout, &transition)?;
+                    verify(checkout, &transition, listings)?;
+                }
                 record(checkout, &transition)?;
                 repair::stash_late(checkout, &transition, &displaced)?;
                 displaced.delete()?;
@@ -293,44 +302,37 @@ enum Switch {
 }
 
 impl Switch {
+    /// What the output of a switch to another tree means.
     fn of(output: &Output) -> Switch {
-        Switch::of_lines(output, output.stderr.lines().collect())
+        // A file outside of the cone that git took for shown stays, which is right.
+        Switch::without(output, &["will not remove from working tree"])
     }
 
-    /// As [`Switch::of`], where only the cone changed.
+    /// As [`Switch::of`], where only the cone changed. Git leaves files in its way as they are, and so does a change that keeps
+    /// pending changes; all others are verified afterwards.
     fn of_cone(output: &Output) -> Switch {
-        /// What git says of files in its way. It leaves them as they are, and so does a change that keeps pending changes; all
-        /// others are verified afterwards.
         const LEFT_ALONE: &[&str] = &[
             "will not overwrite with sparse update",
             "will not remove from working tree",
             "would lose untracked files in it",
         ];
-        let is_told = |line: &&str| !LEFT_ALONE.iter().any(|words| line.contains(words));
-        Switch::of_lines(output, output.stderr.lines().filter(is_told).collect())
+        Switch::without(output, LEFT_ALONE)
     }
 
-    fn of_lines(output: &Output, lines: Vec<&str>) -> Switch {
-        let says = |words: &[&str]| lines.iter().any(|line| words.iter().any(|words| line.contains(words)));
+    fn without(output: &Output, harmless: &[&str]) -> Switch {
+        let has = |line: &str, words: &[&str]| words.iter().any(|words| line.contains(words));
+        let lines: Vec<&str> = output.stderr.lines().filter(|line| !has(line, harmless)).collect();
+        let says = |words: &[&str]| lines.iter().any(|line| has(line, words));
         let complains =
             lines.iter().any(|line| line.starts_with("error:") || line.starts_with("warning: unable to unlink"));
-        match output.succeeded() && !complains {
-            true => Switch::Done,
-            false if says(&["not uptodate", "would be overwritten", "would be removed", "would lose untracked"]) => {
-                Switch::Blocked
-            }
-            false
-                if says(&[
-                    "from promisor remote",
-                    "unable to read sha1 file",
-                    "unable to read tree",
-                    "missing object",
-                ]) =>
-            {
-                Switch::MissingObjects
-            }
-            false => Switch::Failed,
+        if output.succeeded() {
+            return if complains { Switch::Failed } else { Switch::Done };
         }
+        if says(&["not uptodate", "would be overwritten", "would be removed", "would lose untracked"]) {
+            return Switch::Blocked;
+        }
+        let missing = ["from promisor remote", "unable to read sha1 file", "unable to read tree", "missing object"];
+        if says(&missing) { Switch::MissingObjects } else { Switch::Failed }
     }
 }
 
@@ -361,6 +363,10 @@ fn switch(checkout: &Checkout, from: &Oid, to: &Oid) -> Result<Output> {
         return Ok(output);
     }
     repo.reset_index(&checkout.git_dir.join("index"), from)?;
+    let slices = checkout.slices()?;
+    if !slices.is_empty() {
+        hide_outside_of_cone(checkout, &slices)?;
+    }
     repo.refresh_index()?;
     repo.read_tree_switch(Some(from), to)
 }
@@ -470,9 +476,20 @@ fn is_in_cone(slices: &Slices, path: &str) -> bool {
 }
 
 /// Writes the files as the index has them; those it does not have stay away.
+///
+/// # Errors
+/// When a file would be written over a folder, or a folder over a file: `checkout-index -f` removes what is there.
 fn put_back(checkout: &Checkout, paths: &[String]) -> Result<()> {
     if paths.is_empty() {
         return Ok(());
+    }
+    if let Some(path) = obstacles(checkout, paths)?.first() {
+        return Err(Error::needs_person(format!(
+            "something is in the way of `{}`",
+            join(&checkout.dir, path).display()
+        ))
+        .cause("a folder is where a file has to be, or a file where a folder has to be")
+        .hint("move it away, then run the same command again"));
     }
     let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
     // Fails for a path that the index does not have, after doing the others; what matters is verified afterwards.

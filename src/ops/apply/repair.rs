@@ -220,9 +220,10 @@ fn differences(checkout: &Checkout, transition: &Transition, was: &Slices) -> Re
     }
     let (mut differences, mut recorded) = (Vec::new(), Vec::new());
     for ((change, from), to) in candidates.into_iter().zip(from).zip(to) {
+        let is_kept = kept.contains(change.path.as_str());
         let appears = to.is_some() && !is_in_slice(was, &change.path);
         let moves = if from_is_here { from != to } else { moves_with_slice(transition, was, &change.path) };
-        if !moves && !appears && !put_back.contains(change.path.as_str()) {
+        if !moves && !appears && !is_kept && !put_back.contains(change.path.as_str()) {
             continue;
         }
         let content = stash::content_at(&checkout.dir, &change.path)?;
@@ -237,6 +238,9 @@ fn differences(checkout: &Checkout, transition: &Transition, was: &Slices) -> Re
             Some(content) => !is_beginning(&mut objects, content, &known)?,
         };
         let is_new = is_edit && to.is_none() && from.is_none();
+        if is_kept && !is_new {
+            continue;
+        }
         let difference = Difference { path: change.path, kind: change.kind, to, content: id, is_edit };
         if is_new { &mut recorded } else { &mut differences }.push(difference);
     }

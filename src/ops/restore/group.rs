@@ -143,6 +143,9 @@ impl<'a> Group<'a> {
             true => enter(&self.checkout)?,
             false => None,
         };
+        if let Some(objects) = &mut objects {
+            self.ensure_visible(&arrived, objects)?;
+        }
         let targets = self.plan(arrived, objects.as_mut(), answers)?;
         let moving: Vec<&Target> = targets.iter().filter(|target| !target.steps.is_empty()).collect();
         let mut stashed = Stashed::new();
@@ -154,6 +157,19 @@ impl<'a> Group<'a> {
             answers.push((target.arrived.index, self.done(target, stashed, started).map(Outcome::Done)));
         }
         Ok(())
+    }
+
+    /// Downloads the commits that arrived in the objects of another checkout: this one does not see them.
+    fn ensure_visible(&self, arrived: &[Arrived], objects: &mut Objects) -> Result<()> {
+        let commits: Vec<&str> = arrived.iter().map(|arrived| arrived.ready.commit.as_str()).collect();
+        if objects.infos(&commits)?.iter().all(Option::is_some) {
+            return Ok(());
+        }
+        let slices = arrived
+            .iter()
+            .map(|arrived| (self.manifests[arrived.index].slice.clone(), arrived.ready.commit.clone()))
+            .collect();
+        apply::fetch_all(&self.checkout, &slices)
     }
 
     /// Reports the phases of a slice that is shown now.
@@ -248,6 +264,12 @@ impl<'a> Group<'a> {
             let pending = if looked_at { changes.next().unwrap_or_default() } else { Vec::new() };
             seen.pending = pending.len();
             let pending = stash::files_of(&self.checkout, &pending)?;
+            if seen.pin.is_none() {
+                // Recorded before the slice is shown: a file in place of a folder of the commit, or the other way round.
+                let files: PathSet = arrived.ready.listing.files.iter().map(|file| file.path.as_str()).collect();
+                let clashes = |change: &Change| !files.contains(&change.path) && files.clashes_with(&change.path);
+                seen.same_files &= !pending.iter().any(clashes);
+            }
             let names: Vec<String> = pending.iter().map(|change| change.path.clone()).collect();
             let mut unchanged = Vec::new();
             if looked_at && seen.pin.is_none() {
