@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
+use crate::folders::Folder;
+
 /// The result of everything in this crate that can fail.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -147,23 +149,57 @@ pub trait AtPath<T> {
 impl<T> AtPath<T> for io::Result<T> {
     fn at(self, verb: &str, path: &Path) -> Result<T> {
         self.map_err(|source| {
-            let error = Error::failed(format!("cannot {verb} `{}`", path.display())).cause(source.to_string());
-            match source.kind() {
-                io::ErrorKind::PermissionDenied => error.hint(format!(
-                    "check who owns it: `ls -ld {}`; another assets folder can be named with `PROXY_ASSETS_FOLDER`",
-                    shell_word(&path.to_string_lossy())
-                )),
-                io::ErrorKind::StorageFull => error.hint("free some disk space, then run the same command again"),
-                io::ErrorKind::ReadOnlyFilesystem => {
-                    error.hint("name an assets folder on another disk with `PROXY_ASSETS_FOLDER`")
-                }
-                io::ErrorKind::NotADirectory => error.hint(
-                    "a file stands where a folder is needed; name another assets folder with `PROXY_ASSETS_FOLDER`",
-                ),
-                _ => error,
-            }
+            let mut error = Error::failed(format!("cannot {verb} `{}`", path.display())).cause(source.to_string());
+            error.hints.extend(advice(source.kind(), path));
+            error
         })
     }
+}
+
+/// What to do about a failure of the file system at a path. Another folder is only of use where the path is in one that
+/// the user can choose.
+fn advice(kind: io::ErrorKind, path: &Path) -> Vec<String> {
+    let chosen = Folder::of(path);
+    let elsewhere = |words: &str| {
+        let (folder, _) = chosen.as_ref()?;
+        let words = words.replace("{an}", folder.with_article()).replace("{}", folder.name());
+        Some(format!("{words} `{}`", folder.variable()))
+    };
+    let one = |hint: Option<String>| hint.into_iter().collect();
+    match kind {
+        io::ErrorKind::PermissionDenied => {
+            let mut hints = vec![format!("check who owns it: `ls -ld {}`", shell_word(&path.to_string_lossy()))];
+            if let Some(other) = elsewhere("another {} can be named with") {
+                hints[0].push_str(&format!("; {other}"));
+            }
+            if let Some((_, folder)) = chosen.as_ref().filter(|_| belongs_to_another(path)) {
+                let folder = shell_word(&folder.to_string_lossy());
+                hints.push(format!("if a container or `sudo` left it: `sudo chown -R \"$(id -u)\" {folder}`"));
+            }
+            hints
+        }
+        io::ErrorKind::StorageFull => vec!["free some disk space, then run the same command again".into()],
+        io::ErrorKind::ReadOnlyFilesystem => one(elsewhere("name {an} on another disk with")),
+        io::ErrorKind::NotADirectory => {
+            let mut hint = String::from("a file stands where a folder is needed");
+            if let Some(other) = elsewhere("name another {} with") {
+                hint.push_str(&format!("; {other}"));
+            }
+            vec![hint]
+        }
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(unix)]
+fn belongs_to_another(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    path.symlink_metadata().is_ok_and(|meta| meta.uid() != rustix::process::geteuid().as_raw())
+}
+
+#[cfg(not(unix))]
+fn belongs_to_another(_path: &Path) -> bool {
+    false
 }
 
 /// Quotes a word for a POSIX shell when it needs it, so that hints can be pasted.
@@ -187,6 +223,38 @@ mod tests {
         assert_eq!(error.message, "worse");
         assert_eq!(error.causes, ["bad", "deep"]);
         assert_eq!(error.kind.exit_code(), 2);
+    }
+
+    #[test]
+    fn another_folder_is_only_named_where_that_helps() {
+        let root = Path::new("/places of the test");
+        Folder::Assets.is_at(&root.join("code/.assets"));
+        Folder::Cache.is_at(&root.join("cache"));
+        let hints = |kind: io::ErrorKind, path: &str| {
+            let result: io::Result<()> = Err(kind.into());
+            result.at("read", &root.join(path)).unwrap_err().hints.join("\n")
+        };
+        let (denied, read_only) = (io::ErrorKind::PermissionDenied, io::ErrorKind::ReadOnlyFilesystem);
+        let no_folder = io::ErrorKind::NotADirectory;
+        for (kind, path, hint) in [
+            (denied, "code/.assets/o.n/.git/HEAD", "another assets folder can be named with `PROXY_ASSETS_FOLDER`"),
+            (denied, "cache/stores/x", "another cache directory can be named with `ASSETS_CACHE_DIR`"),
+            (read_only, "code/.assets", "name an assets folder on another disk with `PROXY_ASSETS_FOLDER`"),
+            (read_only, "cache/stores", "name a cache directory on another disk with `ASSETS_CACHE_DIR`"),
+            (no_folder, "code/.assets/x", "is needed; name another assets folder with `PROXY_ASSETS_FOLDER`"),
+            (no_folder, "cache/x", "is needed; name another cache directory with `ASSETS_CACHE_DIR`"),
+        ] {
+            let hints = hints(kind, path);
+            assert!(hints.contains(hint), "{path}: {hints}");
+        }
+        for (kind, path) in [denied, read_only, no_folder]
+            .into_iter()
+            .flat_map(|kind| ["code/sdk/a/assets.json", "code/.assets-of-others", "log"].map(|path| (kind, path)))
+        {
+            let hints = hints(kind, path);
+            assert!(!hints.contains("PROXY_ASSETS_FOLDER") && !hints.contains("ASSETS_CACHE_DIR"), "{path}: {hints}");
+        }
+        assert!(hints(denied, "log").contains("`ls -ld '/places of the test/log'`"));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod cli;
 mod error;
+mod folders;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod git;

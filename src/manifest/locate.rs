@@ -1,9 +1,10 @@
 //! Finding the manifest that a path means.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::FILE_NAME;
-use crate::error::{Error, Result, shell_word};
+use crate::error::{AtPath, Error, Result, shell_word};
 
 /// How to find what to name instead.
 const OTHERS: &str =
@@ -15,8 +16,11 @@ const OTHERS: &str =
 /// # Errors
 /// When there is none; the error names every directory that was searched.
 pub fn manifest_for(path: &Path) -> Result<PathBuf> {
-    let start = dunce::canonicalize(path)
-        .map_err(|e| Error::usage(format!("there is no `{}`", path.display())).cause(e.to_string()).hint(OTHERS))?;
+    let start = match dunce::canonicalize(path) {
+        Err(e) if e.kind() == ErrorKind::PermissionDenied => Err(e).at("find", path),
+        found => found
+            .map_err(|e| Error::usage(format!("there is no `{}`", path.display())).cause(e.to_string()).hint(OTHERS)),
+    }?;
     if start.is_file() {
         if start.file_name().is_some_and(|name| name == FILE_NAME) {
             return Ok(start);
@@ -28,8 +32,11 @@ pub fn manifest_for(path: &Path) -> Result<PathBuf> {
     let mut searched = Vec::new();
     for folder in start.ancestors() {
         let file = folder.join(FILE_NAME);
-        if file.is_file() {
-            return Ok(file);
+        match file.metadata() {
+            Ok(meta) if meta.is_file() => return Ok(file),
+            // Another one above it would be the manifest of other recordings.
+            Err(e) if e.kind() == ErrorKind::PermissionDenied => return Err(e).at("look at", &file),
+            _ => {}
         }
         searched.push(folder);
         if is_repo_root(folder) {

@@ -9,11 +9,12 @@ pub mod read;
 pub mod schema;
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
 
-use crate::error::{AtPath, Error, Result, shell_word};
+use crate::error::{AtPath, Error, Kind, Result, shell_word};
 use crate::names::{AssetsRepo, Oid, RefName, RepoPath};
 use crate::store::paths::component_problem;
 
@@ -110,10 +111,13 @@ impl Manifest {
             .cause("a push would write wherever it leads")
             .hint("replace it by a plain file"));
         }
-        let bytes = std::fs::read(file).at("read", file).map_err(|mut error| {
-            error.kind = crate::error::Kind::Usage;
-            error
-        })?;
+        let bytes = match std::fs::read(file) {
+            // One that is there and cannot be read is no mistake in it, nor in the command line.
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::IsADirectory) => {
+                Err(e).at("read", file).map_err(|error| Error { kind: Kind::Usage, ..error })
+            }
+            read => read.at("read", file),
+        }?;
         let text = String::from_utf8(bytes).map_err(|_| {
             let name = file.strip_prefix(&code_repo).unwrap_or(file).display();
             Error::usage(format!("`{name}` is not UTF-8")).hint("save it as UTF-8 in your editor")

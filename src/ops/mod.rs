@@ -25,6 +25,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::error::{Error, Kind, Result, shell_word};
+use crate::folders::Folder;
 use crate::git::{self, Git, Identity, Place, Repo, parse};
 use crate::manifest::{Form, Manifest, inside, locate};
 use crate::names::{RemoteUrl, printable};
@@ -80,6 +81,7 @@ enum Version {
 
 impl Context {
     pub fn new(environment: Environment, report: Arc<dyn Report>, base: PathBuf, title: String) -> Context {
+        Folder::Cache.is_at(&environment.cache_dir);
         Context {
             environment,
             report,
@@ -292,6 +294,7 @@ impl Context {
         let folder = self.place_of_assets_folder(code_repo);
         let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
         if !checked.contains(&folder) {
+            Folder::Assets.is_at(&folder);
             match self.environment.assets_folder {
                 Some(_) => self.check_place(code_repo, &folder)?,
                 None => checkouts::check_folder(&folder)?,

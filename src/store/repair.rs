@@ -11,9 +11,10 @@ use crate::error::{AtPath, Result};
 impl Store {
     pub(super) fn make_stores_folder(&self) -> Result<()> {
         let stores = self.dir.parent().unwrap_or(&self.dir);
-        std::fs::create_dir_all(stores)
-            .at("create", stores)
-            .map_err(|e| e.hint("name another cache directory with `ASSETS_CACHE_DIR`"))
+        std::fs::create_dir_all(stores).at("create", stores).map_err(|error| match error.hints.is_empty() {
+            true => error.hint("name another cache directory with `ASSETS_CACHE_DIR`"),
+            false => error,
+        })
     }
 
     /// Makes the empty repository if there is none.

@@ -263,6 +263,39 @@ fn the_note_of_a_push_by_a_newer_version_is_refused_and_kept() {
 }
 
 #[test]
+fn a_manifest_that_cannot_be_read_is_no_mistake_in_the_manifest() {
+    let world = World::new();
+    let stage = Stage::branch(&world);
+    stage.code.manifest(".", "{\"AssetsRepo\": \"o/n\"}");
+    let Some(other) = Other::of(&world) else { return };
+    let manifest = stage.code.path.join("sdk/a/assets.json");
+    for hidden in [manifest.clone(), stage.code.path.join("sdk/a")] {
+        other.hide(&hidden);
+        for path in ["sdk/a", "sdk/a/assets.json"] {
+            let run = other.run(&stage.code, &["restore", path]).fails(1).says("Permission denied");
+            assert!(!run.stderr.contains("PROXY_ASSETS_FOLDER"), "{}", run.stderr);
+            names(&run, if path == "sdk/a" && hidden != manifest { &hidden } else { &manifest });
+        }
+        other.give_all();
+    }
+}
+
+#[test]
+fn a_file_that_root_left_is_named_with_what_to_do() {
+    let world = World::new();
+    let (stage, git_dir) = stage(&world);
+    let Some(other) = Other::of(&world) else { return };
+    other.hide(&git_dir.join("HEAD"));
+    let folder = stage.code.path.join(".assets");
+    let advice = format!("`sudo chown -R \"$(id -u)\" {}`", folder.display());
+    other.run(&stage.code, &["restore", "sdk/a"]).fails(1).says(&advice).says("`PROXY_ASSETS_FOLDER`");
+    other.give_all();
+    other.hide(&world.root().join("cache/code-repos"));
+    let advice = format!("`sudo chown -R \"$(id -u)\" {}`", world.root().join("cache").display());
+    other.run(&stage.code, &["gc"]).fails(1).says(&advice).says("`ASSETS_CACHE_DIR`");
+}
+
+#[test]
 fn files_have_the_mode_of_the_umask() {
     let world = World::new();
     let stage = Stage::unrestored(&world);
