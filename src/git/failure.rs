@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::words::without_names;
+
 /// The classes of failure that are treated differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
@@ -65,6 +67,11 @@ impl Failure {
             Failure::LocalLock => Some(Retry { tries: 2, base_ms: 300, cap_ms: 1_000 }),
             _ => None,
         }
+    }
+
+    /// Whether it is this machine, or the connection, that failed.
+    fn is_of_this_side(self) -> bool {
+        matches!(self, Failure::Disk | Failure::LocalLock | Failure::Tls | Failure::Transport | Failure::Slow)
     }
 
     /// Whether the user may hope that the same command works later.
@@ -164,7 +171,6 @@ const PATTERNS: &[(Failure, &[&str])] = &[
             "denied by",
             "deny updating",
             "remote rejected",
-            // Its own git cannot read what is there; it will not be able to in a second.
             "repository corruption",
         ],
     ),
@@ -258,18 +264,30 @@ const PATTERNS: &[(Failure, &[&str])] = &[
     (Failure::Disk, &["permission denied", "unable to create", "unable to write", "cannot create", "could not write"]),
 ];
 
-/// Classifies what a git command wrote to stderr.
+/// Classifies what a git command wrote to stderr. Names of files, refs and hosts in it say nothing.
 pub fn classify(stderr: &str) -> Failure {
-    let text = stderr.to_lowercase();
-    let telling: String = text
-        .lines()
-        .filter(|line| !WRAPPERS.iter().any(|wrapper| line.contains(wrapper)))
-        .collect::<Vec<_>>()
-        .join("\n");
-    let find = |text: &str| {
-        PATTERNS.iter().find(|(_, patterns)| patterns.iter().any(|p| text.contains(p))).map(|(failure, _)| *failure)
+    let text = without_names(stderr);
+    let is_of_remote = |line: &&str| line.trim_start().starts_with("remote:");
+    let (theirs, own): (Vec<&str>, Vec<&str>) = text.lines().partition(is_of_remote);
+    let (wrappers, telling): (Vec<&str>, Vec<&str>) =
+        own.into_iter().partition(|line| WRAPPERS.iter().any(|wrapper| line.contains(wrapper)));
+    let find = |lines: &[&str]| {
+        let has = |patterns: &[&str]| patterns.iter().any(|p| lines.iter().any(|line| line.contains(p)));
+        PATTERNS.iter().find(|(_, patterns)| has(patterns)).map(|(failure, _)| *failure)
     };
-    find(&telling).or_else(|| find(&text)).unwrap_or(Failure::Unknown)
+    let said_there = |words: &str| theirs.iter().any(|line| line.contains(words));
+    match find(&telling) {
+        // A server that has had enough of us refuses access.
+        Some(Failure::Auth) if said_there("rate limit") => Failure::RateLimited,
+        // Its own git cannot read what is there; it will not be able to in a second.
+        Some(Failure::Transport) if said_there("repository corruption") => Failure::Policy,
+        Some(failure) => failure,
+        // Of its disk and its network we know nothing, and hooks print anything.
+        None => find(&theirs)
+            .filter(|failure| !failure.is_of_this_side())
+            .or_else(|| find(&wrappers))
+            .unwrap_or(Failure::Unknown),
+    }
 }
 
 #[cfg(test)]
@@ -362,6 +380,108 @@ mod tests {
             ),
             ("fatal: could not fetch 12 from promisor remote", Failure::Unknown),
             ("warning: something new", Failure::Unknown),
+        ];
+        for (stderr, class) in table {
+            assert_eq!(classify(stderr), class, "{stderr}");
+        }
+    }
+
+    /// Each class, in messages with names that look like another one.
+    #[test]
+    fn names_do_not_decide() {
+        // In a path, a ref, a host or a URL; with words of every class.
+        let files = [
+            "rec/keyvault/Certificates/x.json",
+            "Certificate.json",
+            "rec/rate limit/authentication failed.json",
+            "rec/no space left.json",
+            "rec/returned error: 503/x.json",
+            "rec/not allowed/already exists.json",
+            "rec/could not resolve host.json",
+            "rec/connection refused/early eof.json",
+            "rec/repository not found.json",
+            "rec/it's ssl: timed out.json",
+            "rec/fetch first/non-fast-forward.json",
+            "rec/couldn't find remote ref.json",
+        ];
+        let refs = ["certificate", "non-fast-forward", "kex_exchange_identification", "ssl_connect/x", "rate_limit"];
+        let mut table: Vec<(String, Failure)> = Vec::new();
+        for file in files {
+            table.extend([
+                (format!("error: unable to create file {file}: Permission denied"), Failure::Disk),
+                (format!("fatal: cannot create directory at '{file}': Permission denied"), Failure::Disk),
+                (format!("error: unable to create file {file}: File name too long"), Failure::Disk),
+                (format!("fatal: Unable to create '/x/{file}.lock': File exists."), Failure::LocalLock),
+                (format!("error: invalid path '{file}'"), Failure::Policy),
+                (format!("error: unable to unlink old '{file}': Is a directory"), Failure::Unknown),
+                (format!("error: Entry '{file}' not uptodate. Cannot merge."), Failure::Unknown),
+                (
+                    format!("error: The following untracked files would be overwritten:\n\t{file}\nAborting"),
+                    Failure::Unknown,
+                ),
+            ]);
+        }
+        for name in refs {
+            let url = format!("https://{name}.example/{name}");
+            table.extend([
+                (format!("fatal: couldn't find remote ref refs/tags/{name}"), Failure::MissingRef),
+                (format!("fatal: repository '{url}' not found"), Failure::MissingRepo),
+                (
+                    format!("fatal: unable to access '{url}': The requested URL returned error: 429"),
+                    Failure::RateLimited,
+                ),
+                (format!("fatal: unable to access '{url}': The requested URL returned error: 503"), Failure::Server),
+                (format!("fatal: unable to access '{url}': The requested URL returned error: 403"), Failure::Auth),
+                (format!("fatal: Authentication failed for '{url}'"), Failure::Auth),
+                (format!("fatal: unable to access '{url}': Could not resolve host: {name}.example"), Failure::Slow),
+                (
+                    format!(
+                        "fatal: unable to access '{url}': SSL: no alternative certificate subject name matches target \
+                         host name '{name}.example'"
+                    ),
+                    Failure::Tls,
+                ),
+                (
+                    format!("fatal: unable to access '{url}': Failed to connect to {name} port 443: Couldn't connect"),
+                    Failure::Transport,
+                ),
+                (format!("ssh: connect to host {name} port 22: Connection refused"), Failure::Transport),
+                (format!("! [rejected] main -> {name} (fetch first)"), Failure::RefRace),
+                (format!("! [remote rejected] {name} -> {name} (pre-receive hook declined)"), Failure::Policy),
+                (
+                    format!("! [remote rejected] {name} -> {name} (cannot lock ref 'refs/heads/{name}')"),
+                    Failure::RefRace,
+                ),
+                (format!("error: failed to push some refs to '{url}'"), Failure::Unknown),
+            ]);
+        }
+        for (stderr, class) in table {
+            assert_eq!(classify(&stderr), class, "{stderr}");
+        }
+    }
+
+    #[test]
+    fn what_a_remote_prints_decides_little() {
+        let table = [
+            ("remote: scanning certificate.json\nfatal: the remote end hung up unexpectedly", Failure::Transport),
+            ("remote: No space left on device\n! [remote rejected] a -> b (unpacker error)", Failure::Policy),
+            (
+                "remote: this file already exists\n! [remote rejected] a -> b (pre-receive hook declined)",
+                Failure::Policy,
+            ),
+            (
+                "remote: the rate limit of reviews\n! [remote rejected] a -> b (pre-receive hook declined)",
+                Failure::Policy,
+            ),
+            ("remote: connection refused by the scanner\nerror: failed to push some refs to 'x'", Failure::Unknown),
+            (
+                "remote: You have exceeded a secondary rate limit.\nfatal: unable to access 'x': The requested URL returned error: 403",
+                Failure::RateLimited,
+            ),
+            (
+                "remote: ERROR: The project could not be found.\nfatal: Could not read from remote repository.",
+                Failure::MissingRepo,
+            ),
         ];
         for (stderr, class) in table {
             assert_eq!(classify(stderr), class, "{stderr}");

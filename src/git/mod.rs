@@ -14,6 +14,7 @@ mod session;
 pub mod stderr;
 pub mod token;
 pub mod version;
+mod words;
 
 use std::collections::HashMap;
 use std::path::Path;

@@ -296,6 +296,26 @@ fn a_file_that_root_left_is_named_with_what_to_do() {
 }
 
 #[test]
+fn a_folder_that_cannot_be_written_is_no_certificate_that_is_not_trusted() {
+    let world = World::new();
+    let stage = Stage::branch(&world);
+    let pins = ["1", "2"].map(|name| {
+        let file = format!("recordings/sdk/a/Certificates/{name}.json");
+        stage.repo.commit("main", &[(&file, "new\n")])
+    });
+    stage.code.branch_manifest("sdk/a", &stage.path(), &pins[0]);
+    stage.code.assets(["restore", "sdk/a"]).ok();
+    stage.code.branch_manifest("sdk/a", &stage.path(), &pins[1]);
+    let Some(other) = Other::of(&world) else { return };
+    let folder = stage.code.only_checkout().join("recordings/sdk/a/Certificates");
+    chown(&folder, Some(0), Some(0)).unwrap();
+    let run = other.run(&stage.code, &["restore", "sdk/a"]).fails(1).says("Permission denied");
+    assert!(run.stderr.contains("hint: check the free space (`df -h`) and the permissions of"), "{}", run.stderr);
+    other.give_all();
+    other.run(&stage.code, &["restore", "sdk/a"]).ok();
+}
+
+#[test]
 fn files_have_the_mode_of_the_umask() {
     let world = World::new();
     let stage = Stage::unrestored(&world);
