@@ -13,7 +13,7 @@ use super::{Store, note};
 use crate::error::{AtPath, Error, Result};
 use crate::git::objects::Objects;
 use crate::git::{Git, Place, Repo, parse};
-use crate::manifest::Manifest;
+use crate::manifest::{Form, Manifest};
 use crate::names::{Oid, RemoteUrl, RepoPath};
 
 /// Refs below this hold the pin of each slice as it was restored; the last part is [`PIN`].
@@ -24,6 +24,11 @@ const PIN: &str = "%pin";
 pub(super) const SHOWN: &str = "refs/assets/shown";
 /// The commits that tags lead to, for annotated tags.
 pub(super) const TAGS: &str = "refs/assets/tags/";
+
+/// The branch that the .NET test proxy compares with when it pushes, and fails without. In the tag form it is what is shown.
+const MAIN: &str = "refs/heads/main";
+/// Where we left that branch. When it is elsewhere, it is another tool's, or a person's.
+const LEFT: &str = "refs/assets/main";
 
 /// Commits that were made here by hand, and that nothing else leads to.
 const BY_HAND: &str = "refs/assets/by-hand/";
@@ -42,6 +47,8 @@ pub struct Checkout {
     pub git_dir: PathBuf,
     pub repo: Repo,
     pub store: Store,
+    /// Whether it is one of the tag form, in which the .NET test proxy works too.
+    is_tag_form: bool,
 }
 
 /// Where a manifest's checkout is, without looking at the disk.
@@ -79,7 +86,11 @@ pub fn check_readable(git_dir: &Path) -> Result<()> {
 pub fn is_of_shown_slices(git_dir: &Path, name: &str) -> Result<bool> {
     match name.strip_prefix("refs/tags/") {
         Some(tag) => Ok(read_ref(git_dir, &format!("{TAGS}{tag}"))?.is_some()),
-        None => Ok(name == SHOWN || name.starts_with(SLICES) || name.starts_with(TAGS)),
+        None if name == MAIN => match read_ref(git_dir, MAIN)? {
+            Some(main) => is_our_main(git_dir, &main),
+            None => Ok(true),
+        },
+        None => Ok(name == SHOWN || name == LEFT || name.starts_with(SLICES) || name.starts_with(TAGS)),
     }
 }
 
@@ -93,6 +104,21 @@ pub fn refs_of_recordings(git_dir: &Path) -> Result<BTreeMap<String, Oid>> {
         );
     }
     Ok(refs)
+}
+
+/// Whether the branch [`MAIN`] is where we left it, or leads to a commit that another ref of ours keeps.
+fn is_our_main(git_dir: &Path, main: &Oid) -> Result<bool> {
+    let is_left = read_ref(git_dir, LEFT)?.as_ref() == Some(main);
+    Ok(is_left || read_ref(git_dir, &format!("{BY_HAND}{main}"))?.is_some())
+}
+
+/// Makes the branch [`MAIN`] of a checkout of the tag form that has none. Reads one file where there is one.
+pub fn make_main(git_dir: &Path, shown: &Oid) -> Result<()> {
+    if read_ref(git_dir, MAIN)?.is_some() {
+        return Ok(());
+    }
+    git_dir::write_ref(git_dir, MAIN, shown)?;
+    git_dir::write_ref(git_dir, LEFT, shown)
 }
 
 /// The name under which something broken is kept.
@@ -109,10 +135,17 @@ pub fn broken_name(path: &Path) -> PathBuf {
 impl Checkout {
     /// The checkout of `manifest` below the assets folder.
     pub fn of(manifest: &Manifest, folder: &Path, store: &Store, git: &Git) -> Checkout {
-        Self::in_dir(dir_of(folder, manifest), folder, store, git)
+        let is_tag_form = matches!(manifest.form, Form::Tag { .. });
+        Checkout { is_tag_form, ..Self::in_dir(dir_of(folder, manifest), folder, store, git) }
     }
 
-    /// A checkout in any directory: also one that is being built beside its place.
+    /// The same checkout while it is built beside its place.
+    pub fn built_in(&self, dir: PathBuf) -> Checkout {
+        let is_tag_form = self.is_tag_form;
+        Checkout { is_tag_form, ..Self::in_dir(dir, &self.folder, &self.store, &self.repo.git) }
+    }
+
+    /// A checkout in any directory, of which nothing else is known.
     pub fn in_dir(dir: PathBuf, folder: &Path, store: &Store, git: &Git) -> Checkout {
         let git_dir = dir.join(".git");
         let place = Place {
@@ -122,7 +155,7 @@ impl Checkout {
             write_objects: None,
         };
         let repo = Repo { git: git.clone(), place };
-        Checkout { folder: folder.to_path_buf(), dir, git_dir, repo, store: store.clone() }
+        Checkout { folder: folder.to_path_buf(), dir, git_dir, repo, store: store.clone(), is_tag_form: false }
     }
 
     /// Whether there is one.
@@ -187,6 +220,9 @@ impl Checkout {
                 }
             }
         }
+        if self.is_tag_form {
+            self.move_main(head)?;
+        }
         if self.shown()?.as_ref() != Some(head) {
             git_dir::write_ref(&self.git_dir, SHOWN, head)?;
         }
@@ -196,10 +232,38 @@ impl Checkout {
         Ok(())
     }
 
+    /// Moves the branch [`MAIN`] to what is shown now, unless it is not ours.
+    fn move_main(&self, shown: &Oid) -> Result<()> {
+        let (main, left) = (read_ref(&self.git_dir, MAIN)?, read_ref(&self.git_dir, LEFT)?);
+        let is_ours = match &main {
+            None => true,
+            // Perhaps the move was interrupted.
+            Some(main) if main == shown => left.is_some(),
+            Some(main) => is_our_main(&self.git_dir, main)?,
+        };
+        if !is_ours || (main.as_ref() == Some(shown) && left == main) {
+            return Ok(());
+        }
+        // Where somebody has switched to it, HEAD would go along too early.
+        let head = self.git_dir.join("HEAD");
+        if let (Some(text), Some(main)) = (text_if_there(&head)?, &main)
+            && text.trim() == format!("ref: {MAIN}")
+        {
+            git_dir::write_atomically(&head, format!("{main}\n").as_bytes(), false)?;
+        }
+        git_dir::write_ref(&self.git_dir, MAIN, shown)?;
+        git_dir::write_ref(&self.git_dir, LEFT, shown)
+    }
+
     /// Keeps what somebody committed here by hand under a ref, before HEAD leaves it; returns the ref's name. Nothing for
     /// a commit that a ref leads to already, or that came from the assets repo.
     pub fn keep_commit(&self, commit: &Oid) -> Result<Option<String>> {
-        let has_ref = git_dir::refs_below(&self.git_dir, "refs/")?.values().any(|known| known == commit);
+        let mut refs = git_dir::refs_below(&self.git_dir, "refs/")?;
+        if self.is_tag_form {
+            // It is moved, and does not keep anything.
+            refs.remove(MAIN.trim_start_matches("refs/"));
+        }
+        let has_ref = refs.values().any(|known| known == commit);
         self.store.create()?;
         let mut store = self.store.with_objects_of(&[self.store.objects_dir()]).objects()?;
         // Git by hand may have downloaded it without the store.

@@ -65,6 +65,32 @@ fn test_proxy_switches(code: &CodeRepo, checkout: &Path, tag: &str) {
     git(&["-c", "advice.detachedHead=false", "checkout", "-q", tag]);
 }
 
+/// The commands by which it pushes (GitStore.Push); the tag that it makes.
+fn test_proxy_pushes(code: &CodeRepo, checkout: &Path) -> String {
+    let git = |args: &[&str]| code.git_in(checkout, args);
+    git(&["branch", "b00c4a1e"]).ok();
+    git(&["checkout", "-q", "b00c4a1e"]).ok();
+    for (more, apply) in [(&["--no-prefix"][..], &["--directory=eng/"][..]), (&[], &[])] {
+        let below = if apply.is_empty() { ".gitignore" } else { "eng/" };
+        let diff = ["diff", "--output=changes.patch", "--no-color", "--binary"];
+        git(&[&diff[..], more, &["HEAD", "main", "--", below]].concat()).ok();
+        if git(&[&["apply", "--check"], apply, &["changes.patch"]].concat()).code == Some(0) {
+            git(&[&["apply"], apply, &["changes.patch"]].concat()).ok();
+        }
+        std::fs::remove_file(checkout.join("changes.patch")).unwrap();
+    }
+    git(&["add", "-A", "."]).ok();
+    let commit = ["commit", "-q", "--no-gpg-sign", "-m", "Automatic asset update from test-proxy."];
+    git(&[&["-c", "user.name=T", "-c", "user.email=t@example.com"], &commit[..]].concat()).ok();
+    let tag = format!("python/blob_{}", git(&["rev-parse", "--short=10", "HEAD"]).ok().stdout.trim());
+    git(&["tag", "--no-sign", &tag]).ok();
+    assert_eq!(git(&["ls-remote", "origin", "--tags", &tag]).ok().stdout, "");
+    git(&["push", "-q", "origin", &tag]).ok();
+    git(&["checkout", "-q", "--detach"]).ok();
+    git(&["branch", "-q", "-D", "b00c4a1e"]).ok();
+    tag
+}
+
 /// The recordings of the package, without those above it.
 fn recordings(checkout: &Path) -> Vec<(String, String)> {
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
@@ -304,6 +330,88 @@ fn the_test_proxy_works_in_a_checkout_of_ours() {
         code.assets(["push", FOLDER]).ok();
         let tag = code.pin(FOLDER, "Tag");
         assert_eq!(repo.file(&tag, &format!("{SLICE}/a.json")), Some("pending".into()));
+    });
+}
+
+#[test]
+fn the_test_proxy_pushes_from_a_checkout_of_ours() {
+    with_every_git(|world| {
+        let (repo, code) = azure(world);
+        let checkout = code.checkout(HASH);
+        let main = || code.git_in(&checkout, ["rev-parse", "main"]).ok().stdout;
+        let head = || code.git_in(&checkout, ["rev-parse", "HEAD"]).ok().stdout;
+        let pushes = |round: &str| {
+            write(&checkout.join(SLICE).join(format!("{round}.json")), round);
+            let tag = test_proxy_pushes(&code, &checkout);
+            assert_eq!(repo.file(&tag, &format!("{SLICE}/{round}.json")).as_deref(), Some(round));
+            assert_eq!(repo.file(&tag, "python/sdk/other/o.json").as_deref(), Some("other"));
+            tag
+        };
+        code.assets(["restore", FOLDER]).ok();
+        assert_eq!(main(), head());
+        pin(&code, &pushes("restored"));
+        code.assets(["restore", FOLDER]).ok();
+        assert!(matches!(processes(world, &code), None | Some(1)));
+        pin(&code, "python/blob_2");
+        code.assets(["restore", FOLDER]).ok();
+        assert_eq!(main(), head());
+        pin(&code, &pushes("elsewhere"));
+        code.assets(["restore", FOLDER]).ok();
+        write(&checkout.join(SLICE).join("ours.json"), "ours");
+        code.assets(["push", FOLDER]).ok();
+        assert_eq!(main(), head());
+        let tag = pushes("pushed");
+        assert_eq!(repo.file(&tag, &format!("{SLICE}/ours.json")).as_deref(), Some("ours"));
+        // One that was made before there was such a branch.
+        pin(&code, &tag);
+        code.git_in(&checkout, ["branch", "-D", "main"]).ok();
+        code.assets(["restore", FOLDER]).ok();
+        assert_eq!(main(), head());
+        pin(&code, "");
+        code.assets(["restore", FOLDER]).ok();
+        assert_eq!(main(), head());
+        pushes("without a tag");
+    });
+}
+
+/// The branch is ours, so it keeps nothing and hides nothing.
+#[test]
+fn the_branch_for_the_test_proxy_stands_in_the_way_of_nothing() {
+    with_every_git(|world| {
+        let (repo, code) = azure(world);
+        let checkout = code.checkout(HASH);
+        code.assets(["restore", FOLDER]).ok();
+        // Committed by hand on it: pending again, and kept.
+        let git = |args: &[&str]| code.git_in(&checkout, args).ok().stdout.trim().to_string();
+        git(&["checkout", "-q", "main"]);
+        write(&checkout.join(SLICE).join("a.json"), "by hand");
+        git(&["commit", "-q", "-a", "-m", "by hand"]);
+        let by_hand = git(&["rev-parse", "HEAD"]);
+        code.assets(["push", FOLDER]).ok().says("was committed there by hand; its changes are pending again");
+        assert_eq!(repo.file(&code.pin(FOLDER, "Tag"), &format!("{SLICE}/a.json")).as_deref(), Some("by hand"));
+        assert!(git(&["for-each-ref", "--points-at", &by_hand]).contains("refs/assets/by-hand/"));
+        assert_eq!(git(&["rev-parse", "main"]), git(&["rev-parse", "HEAD"]));
+        git(&["update-ref", "-d", &format!("refs/assets/by-hand/{by_hand}")]);
+
+        // A checkout that nothing needs is removed.
+        git(&["checkout", "-q", "main"]);
+        pin(&code, "python/blob_1");
+        code.assets(["restore", FOLDER]).ok();
+        assert_eq!(git(&["rev-parse", "main"]), git(&["rev-parse", "HEAD"]));
+        assert_eq!(git(&["branch", "--show-current"]), "");
+        std::fs::remove_file(code.path.join(FOLDER).join("assets.json")).unwrap();
+        code.assets(["gc", "--yes"]).ok();
+        assert!(!checkout.exists());
+
+        // What is not ours is left alone, also where we have shown it.
+        pin(&code, "python/blob_1");
+        test_proxy_clones(&code, "python/blob_1");
+        let theirs = git(&["rev-parse", "main"]);
+        pin(&code, "python/blob_2");
+        code.assets(["restore", FOLDER]).ok();
+        pin(&code, "python/blob_1");
+        code.assets(["restore", FOLDER]).ok();
+        assert_eq!(git(&["rev-parse", "main"]), theirs);
     });
 }
 

@@ -59,8 +59,7 @@ impl Building {
     pub fn begin(checkout: &Checkout) -> Result<Building> {
         let folder =
             tempfile::Builder::new().prefix(".new-").tempdir_in(&checkout.folder).at("write into", &checkout.folder)?;
-        let fresh =
-            Checkout::in_dir(folder.path().to_path_buf(), &checkout.folder, &checkout.store, &checkout.repo.git);
+        let fresh = checkout.built_in(folder.path().to_path_buf());
         let objects = fresh.git_dir.join("objects");
         std::fs::create_dir_all(&objects).at("create", &objects)?;
         Ok(Building { folder, checkout: fresh })

@@ -12,7 +12,7 @@ use super::plan::{self, OnPending, Refusal, Seen, Step};
 use super::{Context, Outcome, breadcrumb, join};
 use crate::error::{AtPath, Error, Result};
 use crate::git::parse::Change;
-use crate::manifest::Manifest;
+use crate::manifest::{Form, Manifest};
 use crate::names::{Oid, RepoPath};
 use crate::store::checkout;
 use crate::store::surface::Surfaces;
@@ -98,6 +98,10 @@ fn shown_on(context: &Context, manifest: &Manifest, surfaces: &Surfaces) -> Resu
     // What cannot be read here is read again and reported by the slow path.
     let Ok(Some(commit)) = surface.pin_of(manifest) else { return Ok(None) };
     breadcrumb::write(&folder, manifest)?;
+    if matches!(manifest.form, Form::Tag { .. }) {
+        // Only a push of the .NET test proxy needs it. Where it cannot be written, nothing else is the worse for that.
+        let _ = checkout::make_main(&dir.join(".git"), &commit);
+    }
     let bare = make_slice_folder(&dir, &manifest.slice)?
         .is_none_or(|found| holds_no_file(&join(&dir, manifest.slice.as_str()), &found, surface.index_written()));
     let root = join(&dir, manifest.prefix.as_str());
