@@ -119,10 +119,15 @@ impl<'a> Call<'a> {
 
     /// Runs a call that may be repeated, again and again while it fails for a passing reason.
     pub fn run_with_retries(&self) -> Result<Output> {
+        self.run_with_retries_unless(|_| false)
+    }
+
+    /// The same, but a failure of this kind is left to the caller at once.
+    pub fn run_with_retries_unless(&self, is_other: impl Fn(&Output) -> bool) -> Result<Output> {
         let mut tries = 1;
         loop {
             let output = self.run()?;
-            if output.code == Some(0) {
+            if output.code == Some(0) || is_other(&output) {
                 return Ok(output);
             }
             let Some(retry) = output.failure().retry().filter(|retry| tries < retry.tries) else {

@@ -25,6 +25,8 @@ pub enum Failure {
     MissingRepo,
     /// The ref or commit is not in the repository.
     MissingRef,
+    /// The server gives no object by its id, unless a branch or tag leads straight to it.
+    NotById,
     /// The certificate or the TLS handshake.
     Tls,
     /// A rule refused it: a hook on the remote, fsck, a protocol that is not allowed.
@@ -82,6 +84,9 @@ impl Failure {
 
 /// Lines of git that only wrap the real cause, which stands above or below them.
 const WRAPPERS: &[&str] = &["from promisor remote", "the remote end hung up unexpectedly"];
+
+/// What is added to git's words where it does not say so itself.
+pub const NOT_BY_ID: &str = "error: the server sends nothing by its id\n";
 
 /// The patterns, most telling first: a full disk also prints `index-pack failed`, a 403 may be a rate limit.
 /// Source: seen with git 2.39 and 2.47; all in lower case.
@@ -184,15 +189,11 @@ const PATTERNS: &[(Failure, &[&str])] = &[
             "could not parse commit",
         ],
     ),
+    // The second is what JGit says, of an object that is not there too.
+    (Failure::NotById, &["unadvertised object", "remote error: want ", "the server sends nothing by its id"]),
     (
         Failure::MissingRef,
-        &[
-            "couldn't find remote ref",
-            "not our ref",
-            "unadvertised object",
-            "no such remote ref",
-            "did not send all necessary objects",
-        ],
+        &["couldn't find remote ref", "not our ref", "no such remote ref", "did not send all necessary objects"],
     ),
     (
         Failure::Slow,
@@ -349,6 +350,16 @@ mod tests {
             ),
             ("fatal: couldn't find remote ref refs/tags/x", Failure::MissingRef),
             ("fatal: remote error: upload-pack: not our ref 0000", Failure::MissingRef),
+            (
+                "warning: filtering not recognized by server, ignoring\nerror: Server does not allow request for unadvertised object 96bb",
+                Failure::NotById,
+            ),
+            ("fatal: remote error: want 96bb not valid", Failure::NotById),
+            ("fatal: protocol error: bad pack header\nerror: the server sends nothing by its id", Failure::NotById),
+            (
+                "fatal: git upload-pack: not our ref 96bb\nfatal: remote error: upload-pack: not our ref 96bb",
+                Failure::MissingRef,
+            ),
             ("! [remote rejected] x -> y (pre-receive hook declined)", Failure::Policy),
             ("fatal: transport 'ext' not allowed", Failure::Policy),
             (
@@ -493,6 +504,7 @@ mod tests {
         for never in [
             Failure::Auth,
             Failure::MissingRef,
+            Failure::NotById,
             Failure::MissingRepo,
             Failure::Tls,
             Failure::Policy,

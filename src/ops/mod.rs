@@ -368,7 +368,12 @@ impl Context {
     fn store(&self, manifest: &Manifest) -> Result<Store> {
         let url = url_of(manifest);
         let git = self.git()?.about(manifest.repo_name(), "");
-        Ok(Store::at(&self.environment.cache_dir, &url, manifest.repo_name(), &git, &self.access()))
+        let branches = match &manifest.form {
+            Form::Branch { branch, fallback, .. } => vec![branch.branch_ref(), fallback.branch_ref()],
+            Form::Tag { .. } => Vec::new(),
+        };
+        let store = Store::at(&self.environment.cache_dir, &url, manifest.repo_name(), &git, &self.access());
+        Ok(store.with_branches(branches))
     }
 
     fn access(&self) -> Access {

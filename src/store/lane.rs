@@ -14,13 +14,22 @@ use super::parts::Part;
 use super::{CONFIG, HEAD, Store};
 use crate::error::{AtPath, Error, Result};
 use crate::git::failure::Failure;
-use crate::git::{FetchRequest, Repo};
+use crate::git::{FetchRequest, Filter, Repo};
 
 /// How many fetches run at a time: while one waits for the server or puts its pack in place, the other uses the line.
 pub const LANES: usize = 2;
 
-/// The wants of a call whose pins the remote does not have, and its own words about each.
-pub type Refused = Vec<(usize, Error)>;
+/// The wants of a call that the remote refuses, and its own words about each.
+pub type Refused = Vec<(usize, Refusal)>;
+
+/// That the remote does not send what it was asked for.
+#[derive(Clone)]
+pub struct Refusal {
+    pub failure: Failure,
+    pub error: Error,
+    /// Whether it was asked for files.
+    pub of_files: bool,
+}
 
 /// Held by whoever brings the knowledge of a lane into the store.
 pub type Merging = Mutex<()>;
@@ -29,13 +38,33 @@ impl Store {
     /// Fetches a part from a lane. Git stops at the first ref or commit that is not there and names it: the others are
     /// asked for again. Call it under the store's lock.
     pub(super) fn fetch_part(&self, part: &Part, lane: usize, merging: &Merging) -> Result<Refused> {
+        self.in_lane(lane, &self.shallow()?, merging, |repo| self.fetch_from(repo, part))
+    }
+
+    /// Fetches refs with some of their history, without keeping the refs. Call it under the store's lock.
+    pub(super) fn fetch_history(&self, refs: Vec<String>, depth: u32, filter: Filter) -> Result<()> {
+        // Knowing of no commit without history: to such a one the server would only add what came before it.
+        self.in_lane(0, "", &Merging::default(), |repo| {
+            let request = FetchRequest { wants: refs, filter, depth: Some(depth) };
+            let output = repo.fetch(&self.url, &request)?;
+            if output.succeeded() { Ok(()) } else { Err(self.remote_error(output, "fetch from")) }
+        })
+    }
+
+    /// Fetches from a new lane that knows of these commits without history.
+    fn in_lane<T>(
+        &self,
+        lane: usize,
+        shallow: &str,
+        merging: &Merging,
+        fetch: impl FnOnce(&Repo) -> Result<T>,
+    ) -> Result<T> {
         let lanes = lanes_folder(&self.dir);
         std::fs::create_dir_all(&lanes).at("create", &lanes)?;
         let folder = tempfile::Builder::new().prefix(".lane-").tempdir_in(&lanes).at("write into", &lanes)?;
         // Until its fetch has ended, also when this process is killed: the next one must not take the place away.
         let _mark = Mark::set(folder.path())?;
         git_dir::create(folder.path(), CONFIG, HEAD)?;
-        let shallow = self.shallow()?;
         if !shallow.is_empty() {
             write_atomically(&folder.path().join("shallow"), shallow.as_bytes(), false)?;
         }
@@ -43,7 +72,7 @@ impl Store {
         repo.git = repo.git.in_lane(lane);
         repo.place.git_dir = folder.path().to_path_buf();
         repo.place.write_objects = Some(self.objects_dir());
-        let result = self.fetch_from(&repo, part);
+        let result = fetch(&repo);
         let _guard = merging.lock().unwrap_or_else(PoisonError::into_inner);
         take_in(&self.dir, folder.path())?;
         result
@@ -56,7 +85,7 @@ impl Store {
             let mut refspecs: Vec<String> = wants.iter().flat_map(|(_, refspecs)| refspecs).cloned().collect();
             refspecs.sort();
             refspecs.dedup();
-            let request = FetchRequest { wants: refspecs, filter: part.filter, shallow: part.shallow };
+            let request = FetchRequest { wants: refspecs, filter: part.filter, depth: part.shallow.then_some(1) };
             let output = lane.fetch(&self.url, &request)?;
             if output.succeeded() {
                 break;
@@ -67,12 +96,16 @@ impl Store {
                 let mut names = refspecs.iter().flat_map(|refspec| refspec.trim_start_matches('+').split(':'));
                 names.any(|name| words.contains(&name))
             };
-            let (named, others): (Vec<_>, Vec<_>) = wants.into_iter().partition(|(_, refspecs)| is_named(refspecs));
-            if output.failure() != Failure::MissingRef || named.is_empty() || !part.shallow {
-                return Err(self.remote_error(output, "fetch from"));
+            // Of files it may name one that stands for all.
+            let (named, others): (Vec<_>, Vec<_>) =
+                wants.into_iter().partition(|(_, refspecs)| !part.shallow || is_named(refspecs));
+            let failure = output.failure();
+            let error = self.remote_error(output, "fetch from");
+            if !matches!(failure, Failure::MissingRef | Failure::NotById) || named.is_empty() {
+                return Err(error);
             }
-            let error = output.into_error();
-            refused.extend(named.into_iter().map(|(index, _)| (*index, error.clone())));
+            let refusal = Refusal { failure, error, of_files: !part.shallow };
+            refused.extend(named.into_iter().map(|(index, _)| (*index, refusal.clone())));
             wants = others;
         }
         Ok(refused)

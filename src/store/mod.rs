@@ -9,6 +9,7 @@ pub mod composite;
 pub mod files;
 mod filter;
 pub mod git_dir;
+mod history;
 pub mod journal;
 pub mod known;
 pub mod lane;
@@ -58,6 +59,8 @@ pub struct Store {
     name: String,
     repo: Repo,
     access: Access,
+    /// The branches that pins are likely to be on, as full ref names.
+    branches: Vec<String>,
 }
 
 /// How stores and checkouts may be used in this run.
@@ -111,7 +114,13 @@ impl Store {
             url: url.clone(),
             name: name.to_string(),
             access: access.clone(),
+            branches: Vec::new(),
         }
+    }
+
+    /// The same store, where pins are likely to be on these branches.
+    pub fn with_branches(self, branches: Vec<String>) -> Store {
+        Store { branches, ..self }
     }
 
     pub fn url(&self) -> &RemoteUrl {
@@ -172,6 +181,7 @@ impl Store {
             deliver,
             census: Census::default(),
             tips: Tips::new(),
+            refused: Vec::new(),
         };
         self.mend()?;
         match work.run() {

@@ -22,7 +22,7 @@ use crate::units::count;
 pub type Tips = HashMap<Pin, Oid>;
 
 /// Why a want is not ready yet.
-enum Lacking {
+pub(super) enum Lacking {
     /// The commit, or a tree of it.
     Commit,
     /// The contents of some files.
@@ -31,7 +31,7 @@ enum Lacking {
 
 /// What the server was asked for of what is looked at.
 #[derive(Clone, Copy, PartialEq)]
-enum Asked {
+pub(super) enum Asked {
     /// Nothing, or the commits: files may be here from an earlier time.
     Commits,
     /// The commits, for a store that was empty: no file can be here.
@@ -59,6 +59,8 @@ pub struct Work<'a> {
     pub deliver: &'a mut dyn FnMut(Answers),
     pub census: Census,
     pub tips: Tips,
+    /// Which wants the server refused to send by an id, and why.
+    pub refused: Refused,
 }
 
 impl Store {
@@ -121,6 +123,7 @@ impl Work<'_> {
         let first = if is_new && self.also_objects.is_empty() { Asked::FirstCommits } else { Asked::Commits };
         let lacking = self.fetch_commits(&mut objects, lacking, first)?;
         self.fetch_files(&mut objects, lacking)?;
+        self.fetch_otherwise(&mut objects)?;
         store.repo.git.report().phase("");
         for index in self.still_open() {
             let error = Error::failed(format!("`{}` did not send all of {}", store.name, self.wants[index].pin));
@@ -129,11 +132,11 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn still_open(&self) -> Vec<usize> {
+    pub(super) fn still_open(&self) -> Vec<usize> {
         (0..self.wants.len()).filter(|&index| self.open[index]).collect()
     }
 
-    fn tell(&mut self, answers: Answers) {
+    pub(super) fn tell(&mut self, answers: Answers) {
         answers.iter().for_each(|(index, _)| self.open[*index] = false);
         if !answers.is_empty() {
             (self.deliver)(answers);
@@ -142,7 +145,12 @@ impl Work<'_> {
 
     /// Looks which of some wants are ready, and tells of these together: what arrives together is shown together.
     /// Returns what the others lack.
-    fn look(&mut self, objects: &mut Objects, wants: Vec<usize>, asked: Asked) -> Result<Vec<(usize, Lacking)>> {
+    pub(super) fn look(
+        &mut self,
+        objects: &mut Objects,
+        wants: Vec<usize>,
+        asked: Asked,
+    ) -> Result<Vec<(usize, Lacking)>> {
         /// So many are listed at a time: the listings of a whole repo take more memory than all else.
         const LISTED: usize = 64;
         let (mut lacking, mut answers) = (Vec::new(), Answers::new());
@@ -352,15 +360,23 @@ impl Work<'_> {
         refused: Refused,
         asked: Asked,
     ) -> Result<Vec<(usize, Lacking)>> {
-        for (index, error) in refused {
-            self.tell(vec![(index, Err(self.no_pin(&self.wants[index], &error)))]);
+        let mut open: Vec<usize> = part.wants.iter().map(|(index, _)| *index).collect();
+        for (index, refusal) in refused {
+            open.retain(|open| *open != index);
+            match self.wants[index].pin {
+                Pin::Tag(_) if part.shallow => {
+                    self.tell(vec![(index, Err(self.no_pin(&self.wants[index], refusal.error)))]);
+                }
+                // There may be another way to it.
+                _ => self.refused.push((index, refusal)),
+            }
         }
-        let open = part.wants.iter().map(|(index, _)| *index).filter(|index| self.open[*index]).collect();
+        open.retain(|index| self.open[*index]);
         let is_whole = part.shallow && part.filter != Filter::NoBlobs;
         self.look(objects, open, if is_whole { Asked::Whole } else { asked })
     }
 
-    fn refspec(&self, pin: &Pin) -> String {
+    pub(super) fn refspec(&self, pin: &Pin) -> String {
         match pin {
             Pin::Commit(oid) => oid.to_string(),
             Pin::Tag(tag) => format!("+{0}:{0}", tag.tag_ref()),
@@ -368,10 +384,10 @@ impl Work<'_> {
         }
     }
 
-    fn no_pin(&self, want: &Want, cause: &Error) -> Error {
+    pub(super) fn no_pin(&self, want: &Want, cause: Error) -> Error {
         let mut error = Error::failed(format!("{} is not in assets repo `{}`", want.pin, self.store.name));
         error.hints.extend(Some(want.advice.clone()).filter(|advice| !advice.is_empty()));
-        error.causes = cause.causes.clone();
+        error.causes = cause.causes;
         match want.pin {
             Pin::Tag(_) => error,
             _ => error

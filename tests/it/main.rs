@@ -21,6 +21,7 @@ mod isolation;
 mod killed;
 mod network;
 mod nothing_lost;
+mod old_servers;
 mod other_repo;
 mod push;
 mod push_races;

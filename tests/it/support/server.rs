@@ -29,6 +29,8 @@ pub struct Options {
     pub config: Vec<(String, String)>,
     /// Who may read, and who may push.
     pub access: (Gate, Gate),
+    /// Whether it only knows the first version of git's protocol.
+    pub is_old: bool,
 }
 
 impl Default for Options {
@@ -36,7 +38,7 @@ impl Default for Options {
     fn default() -> Self {
         let config = ["uploadpack.allowFilter", "uploadpack.allowAnySHA1InWant", "http.receivepack"];
         let config = config.map(|key| (key.to_owned(), "true".to_owned())).to_vec();
-        Self { git: "git".into(), config, access: (Gate::Open, Gate::Open) }
+        Self { git: "git".into(), config, access: (Gate::Open, Gate::Open), is_old: false }
     }
 }
 
@@ -163,6 +165,7 @@ impl GitServer {
             root: root.to_owned(),
             backend: exec_path.join(format!("git-http-backend{}", std::env::consts::EXE_SUFFIX)),
             config,
+            is_old: options.is_old,
             home,
             access: Mutex::new(options.access),
             fault: Arc::default(),
@@ -235,6 +238,7 @@ struct Shared {
     root: PathBuf,
     backend: PathBuf,
     config: Vec<(String, String)>,
+    is_old: bool,
     home: tempfile::TempDir,
     access: Mutex<(Gate, Gate)>,
     fault: Arc<Mutex<Active>>,
@@ -320,7 +324,8 @@ impl Shared {
             ("git-protocol", "GIT_PROTOCOL"),
         ];
         for (header, variable) in headers {
-            if let Some(value) = request.header(header) {
+            let is_heard = header != "git-protocol" || !self.is_old;
+            if let Some(value) = request.header(header).filter(|_| is_heard) {
                 command.env(variable, value);
             }
         }
