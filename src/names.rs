@@ -10,6 +10,10 @@ pub use url::{AssetsRepo, RemoteUrl};
 /// Why a text is not a name of the wanted kind; reads on from "`text` ".
 pub type Reason = String;
 
+/// What is said of ids of the other length.
+pub const SHA256: &str =
+    "an id with 64 digits (SHA-256), and `assets` only works with repositories whose ids have 40 (SHA-1)";
+
 /// A full object id: 40 (SHA-1) or 64 (SHA-256) hexadecimal digits, kept in lower case.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Oid(Box<str>);
@@ -19,9 +23,22 @@ impl Oid {
     pub fn parse(text: &str) -> Result<Oid, Reason> {
         let hex = text.bytes().all(|b| b.is_ascii_hexdigit());
         if !hex || !matches!(text.len(), 40 | 64) {
-            return Err("is not a full commit id (40 or 64 hexadecimal digits)".into());
+            return Err("is not a full commit id (40 hexadecimal digits)".into());
         }
         Ok(Oid(text.to_ascii_lowercase().into()))
+    }
+
+    /// Parses the id of a commit of an assets repo. Only code repos may have the longer ones.
+    pub fn parse_pin(text: &str) -> Result<Oid, Reason> {
+        match Oid::parse(text) {
+            Ok(oid) if oid.is_sha256() => Err(format!("is {SHA256}")),
+            parsed => parsed,
+        }
+    }
+
+    /// Whether it is an id of a repository with `extensions.objectFormat` `sha256`.
+    pub fn is_sha256(&self) -> bool {
+        self.0.len() == 64
     }
 
     /// Makes an id from the raw bytes in a tree object.
@@ -215,6 +232,9 @@ mod tests {
             assert!(Oid::parse(bad).is_err(), "{bad}");
         }
         assert_eq!(Oid::from_bytes(&[0x1a; 20]).as_str(), "1a".repeat(20));
+        assert!(Oid::parse_pin(&"a".repeat(40)).is_ok());
+        assert!(Oid::parse_pin(&"a".repeat(64)).unwrap_err().contains("SHA-256"));
+        assert!(!Oid::parse_pin("abc").unwrap_err().contains("SHA-256"));
     }
 
     #[test]

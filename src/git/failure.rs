@@ -27,6 +27,8 @@ pub enum Failure {
     MissingRef,
     /// The server gives no object by its id, unless a branch or tag leads straight to it.
     NotById,
+    /// The repository has ids of another length than ours.
+    OtherHash,
     /// The certificate or the TLS handshake.
     Tls,
     /// A rule refused it: a hook on the remote, fsck, a protocol that is not allowed.
@@ -189,6 +191,7 @@ const PATTERNS: &[(Failure, &[&str])] = &[
             "could not parse commit",
         ],
     ),
+    (Failure::OtherHash, &["mismatched algorithms", "repository's hash algorithm"]),
     // The second is what JGit says, of an object that is not there too.
     (Failure::NotById, &["unadvertised object", "remote error: want ", "the server sends nothing by its id"]),
     (
@@ -354,6 +357,11 @@ mod tests {
                 "warning: filtering not recognized by server, ignoring\nerror: Server does not allow request for unadvertised object 96bb",
                 Failure::NotById,
             ),
+            ("fatal: mismatched algorithms: client sha1; server sha256", Failure::OtherHash),
+            (
+                "fatal: the receiving end does not support this repository's hash algorithm\nfatal: the remote end hung up unexpectedly",
+                Failure::OtherHash,
+            ),
             ("fatal: remote error: want 96bb not valid", Failure::NotById),
             ("fatal: protocol error: bad pack header\nerror: the server sends nothing by its id", Failure::NotById),
             (
@@ -505,6 +513,7 @@ mod tests {
             Failure::Auth,
             Failure::MissingRef,
             Failure::NotById,
+            Failure::OtherHash,
             Failure::MissingRepo,
             Failure::Tls,
             Failure::Policy,

@@ -204,6 +204,12 @@ pub fn remote_refs(bytes: &[u8]) -> Vec<(String, Oid)> {
         .collect()
 }
 
+/// Whether `git ls-remote` lists ids with 64 digits.
+pub fn has_sha256(bytes: &[u8]) -> bool {
+    let is_long = |line: &[u8]| line.iter().position(|&b| b == b'\t') == Some(64);
+    bytes.split(|&b| b == b'\n').any(is_long)
+}
+
 /// Parses the line for the one ref that a `git push --porcelain` named.
 pub fn push_answer(bytes: &[u8]) -> PushAnswer {
     let text = String::from_utf8_lossy(bytes);

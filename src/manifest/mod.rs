@@ -262,7 +262,7 @@ impl Place<'_> {
         }
         let branch = fields.parse("AssetsRepoBranch", RefName::parse)?;
         let fallback = fields.parse("AssetsRepoFallbackBranch", RefName::parse)?;
-        let sha = fields.parse("SHA", Oid::parse)?;
+        let sha = fields.parse("SHA", Oid::parse_pin)?;
         let tag = fields.parse("Tag", RefName::parse)?;
         let tag_prefix = fields.parse("TagPrefix", RefName::parse)?;
         if fields.has("SHA") && fields.has("Tag") {
@@ -412,7 +412,7 @@ mod tests {
             ("", "`sdk/a/assets.json:1:1`: the manifest is empty"),
             (
                 "{\"AssetsRepo\": \"o/n\",\n \"SHA\": \"123\"}",
-                "`sdk/a/assets.json:2:9`: `SHA` `123` is not a full commit id (40 or 64 hexadecimal digits)",
+                "`sdk/a/assets.json:2:9`: `SHA` `123` is not a full commit id (40 hexadecimal digits)",
             ),
             (
                 "{\"AssetsRepo\": \"o/n\", \"AssetsRepo\": \"x/y\"}",

@@ -15,6 +15,7 @@ use super::Context;
 /// When the assets repo has no such revision, or cannot be asked.
 pub fn at_revision(context: &Context, manifest: &Manifest, revision: &str) -> Result<Manifest> {
     if let Ok(commit) = Oid::parse(revision) {
+        Oid::parse_pin(revision).map_err(|why| Error::usage(format!("`{revision}` {why}")))?;
         return Ok(manifest.showing(commit));
     }
     let checkout = context.checkout(manifest)?;

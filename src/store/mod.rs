@@ -34,7 +34,7 @@ use crate::git::failure::Failure;
 use crate::git::token::{self, TokenUse};
 use crate::git::{Git, Output, Place, Repo, parse};
 use crate::manifest::Pin;
-use crate::names::{Oid, RemoteUrl, RepoPath};
+use crate::names::{Oid, RemoteUrl, RepoPath, SHA256};
 use crate::settings::Limits;
 use census::Census;
 use listing::Listing;
@@ -232,6 +232,10 @@ impl Store {
                 };
                 self.with_token_hint(error)
             }
+            Failure::OtherHash => {
+                let causes = error.causes;
+                Error { causes, ..self.has_other_ids() }
+            }
             Failure::Tls => {
                 error.hint("the certificate is not trusted here: ask your administrator, or set git's `http.sslCAInfo`")
             }
@@ -283,11 +287,23 @@ impl Store {
         if !output.succeeded() {
             return Err(self.remote_error(output, "reach"));
         }
+        self.check_ids(&output.stdout)?;
         let refs: HashMap<String, Oid> = parse::remote_refs(&output.stdout).into_iter().collect();
         if refs.is_empty() {
             return Err(self.lists_nothing());
         }
         Ok(refs)
+    }
+
+    /// Refuses a remote that lists ids which no store can hold.
+    pub(super) fn check_ids(&self, listed: &[u8]) -> Result<()> {
+        if parse::has_sha256(listed) { Err(self.has_other_ids()) } else { Ok(()) }
+    }
+
+    fn has_other_ids(&self) -> Error {
+        Error::failed(format!("assets repo `{}` cannot be used: it was made with SHA-256", self.name))
+            .cause(format!("its commits have {SHA256}").replacen("an id", "ids", 1))
+            .hint("make one with `git init --object-format=sha1` and bring the recordings there")
     }
 
     /// The remote was asked for its refs, said that all is well, and named none.

@@ -70,6 +70,7 @@ impl Store {
         if !output.succeeded() {
             return Err(self.remote_error(output, "reach"));
         }
+        self.check_ids(&output.stdout)?;
         if parse::remote_refs(&output.stdout).is_empty() {
             return Err(self.lists_nothing());
         }

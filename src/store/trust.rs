@@ -76,6 +76,11 @@ impl Checkout {
                 if !is_harmless(&key) {
                     return Err(refuse(format!("`.git/{name}` sets `{}`", printable(&key))));
                 }
+                if key == "extensions.objectformat" && !value.eq_ignore_ascii_case("sha1") {
+                    return Err(refuse(format!("it is a repository with {}", printable(&value))).hint(
+                        "`assets` only works with repositories that are made with `git init --object-format=sha1`",
+                    ));
+                }
                 if key == "remote.origin.url" {
                     let origin = RemoteUrl::parse(&value).map_err(|why| {
                         refuse(format!("`.git/{name}` names the remote `{}`, which {why}", printable(&value)))

@@ -194,7 +194,7 @@ hint: delete the one that is not meant: `Tag` (with `TagPrefix`) is the tag form
         ),
         (
             r#"{"AssetsRepo": "o/n", "SHA": "abc"}"#,
-            format!("1:30`: `SHA` `abc` is not a full commit id (40 or 64 hexadecimal digits)\nhint: write it like `\"SHA\": \"4e8e976b7839c1e9c6903f48106e48be76868a5d\"`; {earlier}"),
+            format!("1:30`: `SHA` `abc` is not a full commit id (40 hexadecimal digits)\nhint: write it like `\"SHA\": \"4e8e976b7839c1e9c6903f48106e48be76868a5d\"`; {earlier}"),
         ),
         (
             r#"{"AssetsRepo": "o/n", "AssetsRepoPrefixPath": "../x"}"#,

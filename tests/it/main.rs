@@ -33,6 +33,7 @@ mod restore_heals;
 mod restore_options;
 mod schema;
 mod secrets;
+mod sha256;
 mod shims;
 mod shims_installed;
 mod stash;
