@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::{PathArgs, Report};
 use crate::error::{Error, Kind, Result};
 use crate::manifest::{Form, Manifest, locate};
-use crate::names::one_line;
+use crate::names::{Oid, one_line};
 use crate::ops::plan::Refusal;
 use crate::ops::{Context, discover};
 use crate::ui::Ui;
@@ -137,6 +137,9 @@ pub fn refused(refusal: Refusal, manifest: &Manifest) -> Error {
         .cause(list("conflicts:", &files))
         .hint(format!("to send yours for these files: `assets push --ours{path}`"))
         .hint(format!("to take theirs: put yours aside with `assets reset{path}`, move the pin, and record again")),
+        Refusal::TakesBack { files, branch, tip, is_gone } => {
+            takes_back(manifest, &files, &branch, tip.as_ref(), is_gone)
+        }
         Refusal::MassDeletion { deleted, all, others } => Error::needs_person(format!(
             "pushing `{}` would delete {} of its {all} recordings and needs a yes",
             manifest.path,
@@ -157,6 +160,36 @@ pub fn refused(refusal: Refusal, manifest: &Manifest) -> Error {
         .hint(format!("take it out below `{}`, best by recording again with a sanitizer", folder.display()))
         .hint(format!("if it is no secret: `assets push --break-glass{path}` sends it unchecked")),
     }
+}
+
+/// The branch would take recordings of the pin back.
+fn takes_back(manifest: &Manifest, files: &[String], branch: &str, tip: Option<&Oid>, is_gone: bool) -> Error {
+    let path = &manifest.argument;
+    let mut error = Error::needs_person(format!(
+        "pushing `{}` would take back {} of its pin",
+        manifest.path,
+        count(files.len(), "file")
+    ));
+    error = match tip {
+        Some(_) => error
+            .cause(format!("the branch `{branch}` was reset, or went another way: it does not hold the pin"))
+            .cause(list("not there, or as they were before:", files)),
+        None => error
+            .cause(format!("the branch `{branch}` does not exist"))
+            .cause(list("not in the branch that it would start from, or as they were before:", files)),
+    };
+    error = match is_gone {
+        true => error
+            .cause(format!("`{}` does not have the commit of the pin any more", manifest.repo_name()))
+            .hint("ask for that commit to be pushed again, from a clone that has its history or from a backup"),
+        false => error
+            .hint("to keep them: name a new branch in `AssetsRepoBranch`, which will start at the pin, and push again"),
+    };
+    let tip = tip.map_or("a commit that is there".to_string(), |tip| format!("`{tip}`"));
+    error.hint(format!(
+        "to go on without them: set `{}` to {tip}, `assets restore --stash{path}`, `assets stash pop{path}`, and push again",
+        manifest.pin_key()
+    ))
 }
 
 /// How to get deleted recordings back, beside which there are so many other pending changes.

@@ -1,5 +1,6 @@
 //! The system's git: one method per git command, named after it, with values in and out.
 
+pub mod ancestry;
 mod call;
 mod environment;
 pub mod failure;
@@ -131,8 +132,9 @@ impl Repo {
     }
 
     /// `git push` of one commit to one ref that must now be at `expected` (`None`: must not exist).
-    /// `shallow` is the file that says which commits have no history here. Runs once: what to do after a failure depends
-    /// on what the remote has then.
+    /// `shallow` is the file that says which commits have no history here. With `negotiate` the server is first asked
+    /// which of the commits it has: by itself git takes it to have nothing but its refs. Runs once: what to do after a
+    /// failure depends on what the remote has then.
     pub fn push(
         &self,
         url: &RemoteUrl,
@@ -140,10 +142,21 @@ impl Repo {
         to: &str,
         expected: Option<&Oid>,
         shallow: &Path,
+        negotiate: bool,
     ) -> Result<(PushAnswer, Output)> {
         let lease = format!("--force-with-lease={to}:{}", expected.map_or("", Oid::as_str));
-        let mut output = self
-            .call(["push", "--progress", "--porcelain", "--no-verify", "--no-follow-tags", "--recurse-submodules=no"])
+        let mut call = self.call([
+            "push",
+            "--progress",
+            "--porcelain",
+            "--no-verify",
+            "--no-follow-tags",
+            "--recurse-submodules=no",
+        ]);
+        if negotiate {
+            call = call.config("push.negotiate", "true").config("fetch.negotiationAlgorithm", "consecutive");
+        }
+        let mut output = call
             .args([lease.as_str(), "--", REMOTE, &format!("{commit}:{to}")])
             .env("GIT_SHALLOW_FILE", shallow)
             .remote(url)

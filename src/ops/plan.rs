@@ -51,6 +51,9 @@ pub enum Refusal {
     MustConfirm { pending: Vec<String> },
     /// Files were changed here and differently in the assets repo.
     Conflict { files: Vec<String> },
+    /// The branch lacks files of the pin, or has them as they were before: a push onto it would take them back. `tip` is
+    /// where the branch is, if it exists; with `is_gone` the assets repo does not have the commit of the pin any more.
+    TakesBack { files: Vec<String>, branch: String, tip: Option<Oid>, is_gone: bool },
     /// So many of a slice's recordings are deleted that it may be a mistake.
     MassDeletion { deleted: Vec<String>, all: usize, others: usize },
     /// What was to be sent may hold secrets: `<path>:<line> (<rule>)` each. The files are below `folder`.

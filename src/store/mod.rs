@@ -2,6 +2,7 @@
 //! code repo. Only it downloads. It has no promisor remote in its configuration, so that for every other call an object
 //! that is not here is simply missing.
 
+pub mod ancestry;
 pub mod apart;
 pub mod census;
 pub mod checkout;
@@ -10,6 +11,7 @@ pub mod files;
 mod filter;
 pub mod git_dir;
 mod history;
+pub mod index_file;
 pub mod journal;
 pub mod known;
 pub mod lane;
@@ -23,6 +25,7 @@ pub mod probe;
 mod repair;
 pub mod surface;
 pub mod tracked;
+pub mod tree_diff;
 pub mod trust;
 mod work;
 

@@ -1,6 +1,7 @@
 //! `assets push` when there is nothing to do, when it must not, and what it does to the manifest.
 
 use crate::pushing::{BRANCH, Stage, record, recorded, recording, remote_hook};
+use crate::support::server::{ALWAYS, Fault};
 use crate::support::{World, with_every_git, write};
 
 #[test]
@@ -134,6 +135,108 @@ fn a_tag_needs_the_pin_that_is_shown() {
         assert_eq!(stage.repo.file(&tag, "recordings/sdk/a/one.json").as_deref(), Some("mine\n"));
         assert_eq!(stage.repo.file(&tag, "recordings/sdk/a/two.json").as_deref(), Some("other\n"));
     });
+}
+
+/// A push that failed leaves a note; the pin that moved since is noticed all the same.
+#[test]
+fn a_tag_needs_the_pin_that_is_shown_after_a_failed_push_too() {
+    with_every_git(|world| {
+        let stage = Stage::tagged(world);
+        let other = stage.repo.commit("other", &[("recordings/sdk/a/two.json", "other\n")]);
+        stage.repo.tag("py/sdk/a_2", &other);
+        stage.record(&[("one.json", "mine\n")]);
+        stage.server().set_fault(Fault::Status { code: 404, retry_after: None, times: ALWAYS });
+        stage.push().fails(1);
+        stage.server().set_fault(Fault::None);
+        stage.code.tag_manifest("sdk/a", &stage.url(), "py/sdk/a_2");
+        let before = stage.state();
+        stage.push().fails(3).says("pins `py/sdk/a_2`").says("assets restore --stash");
+        assert!(before == stage.state());
+        // With the pin back, it goes on.
+        stage.code.tag_manifest("sdk/a", &stage.url(), "py/sdk/a_1");
+        stage.push().ok();
+        assert_eq!(stage.parents(&format!("refs/tags/{}", stage.code.pin("sdk/a", "Tag"))), stage.base);
+    });
+}
+
+/// A push that the remote took and that could not edit the manifest: the checkout shows its commit.
+#[test]
+fn a_tag_that_no_manifest_names_yet() {
+    with_every_git(|world| {
+        let stage = Stage::tagged(world);
+        let other = stage.repo.commit("other", &[("recordings/sdk/a/two.json", "other\n")]);
+        stage.repo.tag("py/sdk/a_2", &other);
+        let file = stage.code.path.join("sdk/a/assets.json");
+        let pinned = stage.code.read("sdk/a/assets.json");
+        stage.server().on_request(move |request| {
+            if request.method == "POST" && request.is_push() {
+                std::fs::write(&file, "{").unwrap();
+            }
+            None
+        });
+        stage.record(&[("one.json", "mine\n")]);
+        stage.push().fails(2);
+        stage.server().on_request(|_| None);
+
+        // Another pin by now: neither with nothing pending nor with more is it left behind in silence.
+        stage.code.tag_manifest("sdk/a", &stage.url(), "py/sdk/a_2");
+        let before = stage.state();
+        stage.push().fails(3).says("pins `py/sdk/a_2`").says("were pushed as `refs/tags/py/sdk/a_");
+        stage.record(&[("four.json", "four\n")]);
+        stage.push().fails(3).says("pins `py/sdk/a_2`");
+        assert_eq!(before.0, stage.refs());
+        // The pin that it started from: it is finished, with what was recorded since on top.
+        stage.code.manifest("sdk/a", &pinned);
+        stage.push().ok();
+        let tag = format!("refs/tags/{}", stage.code.pin("sdk/a", "Tag"));
+        assert_eq!(stage.parents(&stage.parents(&tag)), stage.base);
+        assert_eq!(stage.repo.file(&tag, "recordings/sdk/a/one.json").as_deref(), Some("mine\n"));
+        assert_eq!(stage.repo.file(&tag, "recordings/sdk/a/four.json").as_deref(), Some("four\n"));
+        stage.is_settled();
+    });
+}
+
+#[test]
+fn a_pinned_tag_that_the_remote_does_not_have_any_more() {
+    with_every_git(|world| {
+        let stage = Stage::unrestored(world);
+        let pin = stage.repo.commit("side", &[("recordings/sdk/a/two.json", "2\n")]);
+        stage.repo.tag("py/sdk/a_1", &pin);
+        stage.repo.git(["branch", "-D", "side"]).ok();
+        stage.code.tag_manifest("sdk/a", &stage.url(), "py/sdk/a_1");
+        stage.code.assets(["restore", "sdk/a"]).ok();
+        stage.repo.git(["tag", "-d", "py/sdk/a_1"]).ok();
+        stage.record(&[("one.json", "mine\n")]);
+        let before = stage.state();
+        let run = stage.push().fails(3).says("tag `py/sdk/a_1` is not in assets repo");
+        assert!(run.stderr.contains("push it again") || run.stderr.contains("pushed again"), "{}", run.stderr);
+        assert!(before == stage.state());
+        // Moved to where the pin's commit is not.
+        stage.repo.git(["tag", "py/sdk/a_1", &stage.base]).ok();
+        stage.push().fails(3).says("tag `py/sdk/a_1`").says("leads to another commit now");
+        assert!(before.1 == stage.state().1);
+        // Back again, as the hint says.
+        stage.repo.git(["tag", "-f", "py/sdk/a_1", &pin]).ok();
+        stage.push().ok();
+        stage.is_settled();
+    });
+}
+
+#[test]
+fn a_protected_branch_is_no_access() {
+    for (words, code) in [
+        ("error: GH006: Protected branch update failed for refs/heads/auto/a.", 4),
+        ("GitLab: You are not allowed to push code to protected branches on this project.", 4),
+        ("no recordings on Friday", 1),
+    ] {
+        let world = World::new();
+        let stage = Stage::served(&world);
+        remote_hook(&stage.repo, "pre-receive", &format!("echo '{words}' >&2; exit 1"));
+        stage.record(&[("one.json", "mine\n")]);
+        let before = stage.state();
+        stage.push().fails(code).says("refused the push to `refs/heads/auto/a`").says(words);
+        assert!(before == stage.state());
+    }
 }
 
 #[test]

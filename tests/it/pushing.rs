@@ -95,6 +95,14 @@ impl<'a> Stage<'a> {
         code
     }
 
+    /// The same with a manifest that pins this commit, over HTTP.
+    pub fn clone_of_code_at(&self, pin: &str, name: &str) -> CodeRepo {
+        let code = self.world.code_repo(name);
+        code.branch_manifest("sdk/a", &self.url(), pin);
+        code.assets(["restore", "sdk/a"]).ok();
+        code
+    }
+
     /// Records files of `sdk/a` in the code repo's checkout.
     pub fn record(&self, files: &[(&str, &str)]) {
         record(&self.code, files);
@@ -183,4 +191,24 @@ pub fn remote_hook(repo: &AssetsRepo, name: &str, script: &str) {
     write(&file, format!("#!/bin/sh\n{script}\n"));
     #[cfg(unix)]
     std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+}
+
+/// Puts a script in front of git: it has the real git as `$git`, and what it does not end itself goes on to that.
+#[cfg(unix)]
+pub fn wrap_git(world: &World, script: &str) {
+    let git = world.root().join("bin/git");
+    let real = std::fs::read_link(&git).expect("a link to the real git");
+    std::fs::remove_file(&git).unwrap();
+    write(&git, format!("#!/bin/sh\ngit={}\n{script}\nexec \"$git\" \"$@\"\n", real.display()));
+    std::fs::set_permissions(&git, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+}
+
+/// Takes the script of [`wrap_git`] away again.
+#[cfg(unix)]
+pub fn unwrap_git(world: &World) {
+    let git = world.root().join("bin/git");
+    let script = std::fs::read_to_string(&git).unwrap();
+    let real = script.lines().find_map(|line| line.strip_prefix("git=")).expect("a script of ours").to_string();
+    std::fs::remove_file(&git).unwrap();
+    std::os::unix::fs::symlink(real, &git).unwrap();
 }

@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use crate::pushing::{Stage, record, remote_hook};
+use crate::pushing::{BRANCH, Stage, record, remote_hook};
 use crate::support::server::{ALWAYS, Fault, Gate};
 use crate::support::{Run, World, write};
 
@@ -29,6 +29,7 @@ const CASES: &[Case] = &[
     ("offline", &["restore", "sdk/a", "--offline"], offline, 5),
     ("unauthorized", RESTORE, |world| cold_restore(world, status(401)), 4),
     ("forbidden", PUSH, forbidden, 4),
+    ("protected", PUSH, protected, 4),
     ("redirect", RESTORE, redirected, 1),
     ("no-repo", RESTORE, |world| cold_restore(world, status(404)), 1),
     ("no-commit", RESTORE, no_commit, 1),
@@ -38,6 +39,8 @@ const CASES: &[Case] = &[
     ("put-aside", RESTORE, put_aside, 0),
     ("reset", &["reset", "sdk/a"], reset, 3),
     ("conflict", PUSH, conflict, 3),
+    ("takes-back", PUSH, takes_back, 3),
+    ("tag-gone", PUSH, tag_gone, 3),
     ("mass-deletion", PUSH, mass_deletion, 3),
     ("secret", PUSH, secret, 6),
     ("bad-json", RESTORE, |world| manifest(world, "{\n  \"AssetsRepo\" \"o/n\"\n}\n"), 2),
@@ -274,6 +277,42 @@ fn conflict(world: &World) -> Run {
     let other = stage.clone_of_code("other");
     record(&other, &[("one.json", "theirs\n")]);
     other.assets(PUSH).ok();
+    stage.record(&[("one.json", "mine\n")]);
+    stage.push()
+}
+
+fn takes_back(world: &World) -> Run {
+    let stage = Stage::unrestored(world);
+    let pin =
+        stage.repo.commit("auto/a", &[("recordings/sdk/a/one.json", "2\n"), ("recordings/sdk/a/four.json", "4\n")]);
+    stage.code.branch_manifest("sdk/a", &stage.path(), &pin);
+    restore(&stage).ok();
+    stage.repo.git(["update-ref", BRANCH, &stage.base]).ok();
+    stage.repo.commit("auto/a", &[("recordings/sdk/a/two.json", "theirs\n")]);
+    stage.record(&[("five.json", "mine\n")]);
+    stage.push()
+}
+
+fn tag_gone(world: &World) -> Run {
+    let stage = Stage::unrestored(world);
+    let pin = stage.repo.commit("side", &[("recordings/sdk/a/two.json", "2\n")]);
+    stage.repo.tag("py/sdk/a_1", &pin);
+    stage.code.tag_manifest("sdk/a", &stage.url(), "py/sdk/a_1");
+    restore(&stage).ok();
+    for refs in ["refs/heads/side", "refs/tags/py/sdk/a_1"] {
+        stage.repo.git(["update-ref", "-d", refs]).ok();
+    }
+    stage.record(&[("one.json", "mine\n")]);
+    stage.push()
+}
+
+fn protected(world: &World) -> Run {
+    let stage = Stage::branch(world);
+    remote_hook(
+        &stage.repo,
+        "pre-receive",
+        "echo 'GH006: Protected branch update failed for refs/heads/auto/a.' >&2; exit 1",
+    );
     stage.record(&[("one.json", "mine\n")]);
     stage.push()
 }

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{First, Push, Pushed};
+use super::{Push, Pushed};
 use crate::error::{Error, Result};
 use crate::manifest::{Form, Manifest, Pin};
-use crate::names::{Oid, RepoPath};
+use crate::names::{Oid, RefName, RepoPath};
 use crate::ops::{Outcome, breadcrumb};
 use crate::store::files::remove_if_there;
 use crate::store::note::{Format, PUSH};
@@ -28,9 +28,12 @@ pub struct Intent {
     pub to: String,
     /// Whether its parent is another commit than the base.
     pub rebased: bool,
-    /// What interrupted pushes of other content may have left on the branch, oldest first.
+    /// What this push and interrupted ones before it may have left on the branch, oldest first.
     #[serde(default)]
     pub earlier: Vec<String>,
+    /// What the manifest pinned, as it is written there; empty for no pin. Absent in notes of earlier versions.
+    #[serde(default)]
+    pub pin: Option<String>,
 }
 
 impl Intent {
@@ -52,11 +55,23 @@ impl Intent {
 
     /// Whether the manifest still has the pin that the push started from.
     pub fn leaves_behind(&self, manifest: &Manifest) -> bool {
+        if let Some(pin) = &self.pin {
+            return *pin == written_pin(manifest);
+        }
         match &manifest.form {
             Form::Branch { sha, .. } => sha.as_ref().is_none_or(|sha| sha.as_str() == self.base),
             Form::Tag { tag, .. } => tag.as_ref().is_none_or(|tag| tag.tag_ref() != self.to),
         }
     }
+}
+
+/// The pin as the manifest has it; empty when it has none.
+fn written_pin(manifest: &Manifest) -> String {
+    match &manifest.form {
+        Form::Branch { sha, .. } => sha.as_ref().map(Oid::to_string),
+        Form::Tag { tag, .. } => tag.as_ref().map(RefName::to_string),
+    }
+    .unwrap_or_default()
 }
 
 fn file(git_dir: &Path, slice: &RepoPath) -> PathBuf {
@@ -73,6 +88,12 @@ impl Push<'_> {
             self.forget()?;
             return self.nothing();
         }
+        if self.is_left_alone(&intent) {
+            return Err(self
+                .pin_has_moved(&format!("`{}`", written_pin(self.manifest)))
+                .cause(format!("the recordings that it shows were pushed as `{}`", intent.to))
+                .hint(format!("or pin what was pushed: set `{}` to that", self.manifest.pin_key())));
+        }
         if self.manifest.pin() == Pin::Commit(commit.clone()) || !intent.leaves_behind(self.manifest) {
             // Only what comes after the manifest may be left to do.
             breadcrumb::write(&self.checkout.folder, self.manifest)?;
@@ -84,20 +105,27 @@ impl Push<'_> {
         Ok(Outcome::Done(Pushed { sent_to: Some(intent.to), ..self.summary(&commit, Vec::new(), 0) }))
     }
 
+    /// Whether nothing but a tag that no manifest names has the recordings of an interrupted push: somebody moved the pin
+    /// to another tag since. (On a branch they are in everything that comes after.)
+    fn is_left_alone(&self, intent: &Intent) -> bool {
+        let Form::Tag { tag: Some(tag), .. } = &self.manifest.form else { return false };
+        tag.tag_ref() != intent.to && intent.pin.is_some() && !intent.leaves_behind(self.manifest)
+    }
+
     fn intent_file(&self) -> PathBuf {
         file(&self.checkout.git_dir, &self.manifest.slice)
     }
 
-    /// Notes that a commit is about to be sent, made of the changes in `tree`.
-    pub(super) fn note(&self, tree: &Oid, next: &First, to: &str) -> Result<()> {
-        let text = |oid: &Oid| oid.to_string();
+    /// Notes that a commit is about to be sent, made of the changes in `tree`. `sent` are those that may have arrived.
+    pub(super) fn note(&self, tree: &Oid, commit: &Oid, rebased: bool, sent: &[Oid], to: &str) -> Result<()> {
         let intent = Intent {
-            base: text(&self.base),
-            tree: text(tree),
-            commit: text(&next.commit),
+            base: self.base.to_string(),
+            tree: tree.to_string(),
+            commit: commit.to_string(),
             to: to.to_string(),
-            rebased: next.rebased,
-            earlier: next.earlier.iter().map(text).collect(),
+            rebased,
+            earlier: sent.iter().filter(|sent| *sent != commit).map(Oid::to_string).collect(),
+            pin: Some(written_pin(self.manifest)),
         };
         FORMAT.write(&self.intent_file(), &intent)
     }

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::mine::Mine;
 use super::scanner::{FILES, Finding, Scanner};
-use super::{Mine, Push, Request};
+use super::{Push, Request};
 use crate::error::{AtPath, Kind, Result};
 use crate::git::parse::TreeChange;
 use crate::manifest::Manifest;
@@ -85,8 +86,8 @@ impl Secrets {
             return Ok(());
         }
         push.check_files(&files)?;
-        let mine = push.mine(files, staged)?;
-        let changed = push.changed_files(&mine)?;
+        let mine = push.mine(&files, staged)?;
+        let changed = Push::changed_files(&mine);
         let batch = match batch {
             Some(batch) => batch,
             None => batch.insert(push.new_batch()?),
@@ -139,7 +140,7 @@ impl Push<'_> {
             let off = environment.secret_scanner.is_some();
             return Ok(Outcome::Done(if off { Checked::SwitchedOff } else { Checked::NoScanner }));
         };
-        let changed = self.changed_files(mine)?;
+        let changed = Self::changed_files(mine);
         let unseen: Vec<_> = changed.iter().filter(|file| !secrets.seen.contains_key(*file)).cloned().collect();
         if !unseen.is_empty() {
             let mut batch = self.new_batch()?;
@@ -160,10 +161,9 @@ impl Push<'_> {
     }
 
     /// The files that the push adds or changes, with their content.
-    fn changed_files(&self, mine: &Mine) -> Result<Vec<(String, Oid)>> {
-        let changes = self.writer().diff_tree(&self.base, &mine.tree, Some(&self.manifest.slice))?;
-        let file = |change: TreeChange| Some((change.path, change.new?.oid));
-        Ok(changes.into_iter().filter_map(file).collect())
+    fn changed_files(mine: &Mine) -> Vec<(String, Oid)> {
+        let file = |change: &TreeChange| Some((change.path.clone(), change.new.as_ref()?.oid.clone()));
+        mine.changes.iter().filter_map(file).collect()
     }
 
     /// A folder that nobody else reads, in a place that the code repo ignores.
