@@ -9,7 +9,7 @@ use crate::error::{AtPath, Error, Result};
 use crate::git::Repo;
 use crate::interrupt;
 use crate::names::Oid;
-use crate::store::files::{entries_of, remove_if_there, sync_folder, text_if_there, write_atomically};
+use crate::store::files::{entries_of, is_there, remove_if_there, sync_folder, text_if_there, write_atomically};
 use crate::store::git_dir::refs_below;
 
 /// What holds objects in a store: packs and loose objects.
@@ -28,7 +28,8 @@ impl Files {
         let mut files = Files { packs: Vec::new(), loose: Vec::new(), bytes: 0 };
         for index in paths_in(&objects.join("pack"))? {
             let pack = index.with_extension("pack");
-            if index.extension().is_none_or(|extension| extension != "idx") || index.with_extension("keep").exists() {
+            if index.extension().is_none_or(|extension| extension != "idx") || is_there(&index.with_extension("keep"))?
+            {
                 continue;
             }
             files.bytes += size(&pack);
