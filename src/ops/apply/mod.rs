@@ -122,14 +122,19 @@ pub fn change(
         journal::write(&checkout.git_dir, &to_note(&transition))?;
         let blocking = match attempt(checkout, &transition)? {
             Attempt::Done(displaced) => {
-                if verify(checkout, &transition, listings).is_err() {
+                match verify(checkout, &transition, listings) {
+                    Ok(()) => {
+                        record(checkout, &transition)?;
+                        repair::stash_late(checkout, &transition, &displaced)?;
+                        displaced.delete()?;
+                    }
                     // Git takes files for deleted that were never written, after it was used by hand.
-                    repair::finish(checkout, &transition)?;
-                    verify(checkout, &transition, listings)?;
+                    Err(_) => {
+                        repair::finish(checkout, &transition)?;
+                        verify(checkout, &transition, listings)?;
+                        record(checkout, &transition)?;
+                    }
                 }
-                record(checkout, &transition)?;
-                repair::stash_late(checkout, &transition, &displaced)?;
-                displaced.delete()?;
                 journal::remove(&checkout.git_dir)?;
                 return Ok(stashed);
             }

@@ -243,7 +243,7 @@ impl Race<'_> {
         }
         let certain = arrived.iter().all(Option::is_some);
         let repo = self.push.writer();
-        let mut objects = repo.objects()?;
+        let mut objects = self.push.checkout.objects()?;
         let mut pushes = Vec::new();
         for (commit, arrived) in self.tried.iter().zip(arrived) {
             if arrived == Some(false) {

@@ -73,7 +73,7 @@ impl Push<'_> {
         if slices_inside(&slices, &self.manifest.slice).next().is_none() && self.is_small(limits)? {
             return Ok(());
         }
-        let mut objects = self.writer().objects()?;
+        let mut objects = self.checkout.objects()?;
         let Some(mut listing) = listing::list(&mut objects, &mine.tree, &self.manifest.slice, limits)? else {
             return Ok(());
         };

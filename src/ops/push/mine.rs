@@ -68,13 +68,13 @@ impl Push<'_> {
     /// from the base's.
     fn only_this_slice(&self, repo: &Repo, whole: &Oid) -> Result<(Oid, Vec<TreeChange>)> {
         let slice = &self.manifest.slice;
-        let mut objects = repo.objects()?;
+        let mut objects = self.checkout.objects()?;
         let base = match objects.commit(self.base.as_str())? {
             Some((_, base)) => base,
             None => {
                 // It went with a deleted store, which nothing has looked for so far.
                 enter(&self.checkout)?;
-                objects = repo.objects()?;
+                objects = self.checkout.objects()?;
                 let gone = || {
                     Error::failed(format!("commit `{}` is not in the object store", self.base))
                         .hint("run `assets restore`")
@@ -97,7 +97,7 @@ impl Push<'_> {
         let Some(intent) = intent.filter(|intent| intent.base == self.base.as_str()) else {
             return Ok(First { commit: self.commit(&mine.tree, &self.base)?, moved: false, earlier: Vec::new() });
         };
-        let mut objects = self.writer().objects()?;
+        let mut objects = self.checkout.objects()?;
         let mut earlier = Vec::new();
         for name in intent.earlier.iter().chain([&intent.commit]) {
             // One that is not here went with a deleted store. If the remote has it, it may be a conflict.
