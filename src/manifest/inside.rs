@@ -19,6 +19,11 @@ pub fn check_outside_code_repo(url: &RemoteUrl, code_repo: &Path) -> Result<(), 
 /// Refuses a local assets repo below the assets folder.
 pub fn check_outside_assets_folder(manifest: &Manifest, folder: &Path) -> Result<(), Error> {
     let AssetsRepo::At(url) = &manifest.assets_repo else { return Ok(()) };
+    let is_link = folder.symlink_metadata().is_ok_and(|meta| meta.is_symlink());
+    if is_link || leads_into(&manifest.code_repo, folder) {
+        // Such an assets folder is refused itself, before git runs anywhere.
+        return Ok(());
+    }
     match url.local_path() {
         Some(path) if leads_into(&path, folder) => {
             let mut error = refused(url, "assets folder", folder);

@@ -34,6 +34,10 @@ pub fn head_for(
             &mut opened
         }
     };
+    if !has_trees_of(objects, slices)? {
+        // They went with a deleted store.
+        apply::fetch_all(checkout, slices)?;
+    }
     let head = composite::head_for(&writer, &apart, objects, slices, current);
     apart.keep()?;
     let head = head?;
@@ -180,6 +184,14 @@ fn has_shown_commits(checkout: &Checkout, objects: &mut Objects) -> Result<bool>
         Some(head) => has_trees(objects, &head, &checkout.slices()?),
         None => Ok(true),
     }
+}
+
+/// Whether the trees of all pins are here.
+fn has_trees_of(objects: &mut Objects, slices: &Slices) -> Result<bool> {
+    let mut trees: Vec<String> = slices.values().map(|pin| format!("{pin}^{{tree}}")).collect();
+    trees.sort();
+    trees.dedup();
+    Ok(objects.infos(&trees)?.iter().all(Option::is_some))
 }
 
 /// Whether the trees of a commit are here, down to each slice.
