@@ -189,9 +189,16 @@ fn attempt(checkout: &Checkout, transition: &Transition) -> Result<Attempt> {
         let modified = |(path, _)| Change { path, kind: ChangeKind::Modified };
         return Ok(Attempt::Blocked(changed.into_iter().map(modified).collect()));
     }
-    let overwritten = untracked_in_the_way(checkout, transition)?;
+    let mut overwritten = untracked_in_the_way(checkout, transition)?;
     if !overwritten.is_empty() {
         displaced.put_back()?;
+        // Those that git would find itself as well, so that one stash entry of each slice holds them all.
+        let is_known = |change: &Change| {
+            transition.put_back.contains(&change.path) || overwritten.iter().any(|known| known.path == change.path)
+        };
+        let mut others = blocking(checkout, transition)?;
+        others.retain(|change| !is_known(change));
+        overwritten.extend(others);
         return Ok(Attempt::Blocked(overwritten));
     }
     let output = switch(checkout, &transition.from, &transition.to)?;
