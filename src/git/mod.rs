@@ -11,6 +11,7 @@ mod pack;
 pub mod parse;
 mod probe;
 mod program;
+pub mod refs;
 mod session;
 pub mod stderr;
 pub mod token;

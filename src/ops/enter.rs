@@ -104,6 +104,7 @@ fn mend_files(checkout: &Checkout) -> Result<bool> {
         return Ok(false);
     }
     checkout.check_is_ours()?;
+    checkout.make_refs_files()?;
     check_readable(&checkout.git_dir)?;
     git_dir::create_folders(&checkout.git_dir)?;
     checkout.adopt()?;

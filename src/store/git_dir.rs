@@ -128,7 +128,7 @@ fn loose_refs(folder: &Path, name: &str, refs: &mut BTreeMap<String, Oid>) -> Re
     Ok(())
 }
 
-fn packed_refs(git_dir: &Path) -> Result<BTreeMap<String, Oid>> {
+pub(super) fn packed_refs(git_dir: &Path) -> Result<BTreeMap<String, Oid>> {
     let text = text_if_there(&git_dir.join("packed-refs"))?.unwrap_or_default();
     let refs = text.lines().filter_map(|line| line.split_once(' '));
     Ok(refs.filter_map(|(oid, name)| Some((name.to_string(), id(oid)?))).collect())

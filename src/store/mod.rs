@@ -22,6 +22,7 @@ mod pack;
 mod parts;
 pub mod paths;
 pub mod probe;
+mod reftable;
 mod repair;
 pub mod surface;
 pub mod tracked;

@@ -73,7 +73,8 @@ impl Checkout {
                 continue;
             }
             for (key, value) in self.outside(&file).config_keys(&file)? {
-                if !is_harmless(&key) {
+                let is_reftable = key == "extensions.refstorage" && value == "reftable" && self.has_reftable()?;
+                if !is_harmless(&key) && !is_reftable {
                     return Err(refuse(format!("`.git/{name}` sets `{}`", printable(&key))));
                 }
                 if key == "extensions.objectformat" && !value.eq_ignore_ascii_case("sha1") {
@@ -135,6 +136,9 @@ impl Checkout {
     /// As [`Checkout::check_is_ours`], for a caller that does not put the attributes right before git compares files.
     pub fn check_before_looking(&self) -> Result<()> {
         self.check_is_ours()?;
+        if self.uses_reftable()? {
+            return Err(self.still_uses_reftable());
+        }
         match self.has_foreign_attributes()? {
             true => Err(self.not_ours("`.git/info/attributes` may run filters or change recordings".into())),
             false => Ok(()),

@@ -32,6 +32,7 @@ mod push_pins;
 mod push_races;
 mod push_refused;
 mod pushing;
+mod reftable;
 mod reset_manifest;
 mod restore;
 mod restore_heals;

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use crate::support::server::{GitServer, Options};
 use crate::support::{ASSETS, AssetsRepo, CodeRepo, World, run, snapshot, with_every_git, write};
 
-const FOLDER: &str = "sdk/storage/azure-storage-blob";
-const SLICE: &str = "python/sdk/storage/azure-storage-blob";
+pub const FOLDER: &str = "sdk/storage/azure-storage-blob";
+pub const SLICE: &str = "python/sdk/storage/azure-storage-blob";
 /// base64(sha1("Azure/azure-sdk-assets" + "sdk/storage/azure-storage-blob/assets.json")), letters and digits.
-const HASH: &str = "yoPImn7QKL";
+pub const HASH: &str = "yoPImn7QKL";
 
 /// `Azure/azure-sdk-assets` on this machine, with two tags of one package, and a code repo at the first.
-fn azure(world: &World) -> (AssetsRepo, CodeRepo) {
+pub fn azure(world: &World) -> (AssetsRepo, CodeRepo) {
     let repo = world.assets_repo("assets");
     world.write(
         "home/.gitconfig",
@@ -33,7 +33,7 @@ fn azure(world: &World) -> (AssetsRepo, CodeRepo) {
     (repo, code)
 }
 
-fn pin(code: &CodeRepo, tag: &str) {
+pub fn pin(code: &CodeRepo, tag: &str) {
     code.manifest(
         FOLDER,
         &format!(
@@ -43,7 +43,7 @@ fn pin(code: &CodeRepo, tag: &str) {
 }
 
 /// The commands by which the test proxy makes a checkout.
-fn test_proxy_clones(code: &CodeRepo, tag: &str) -> PathBuf {
+pub fn test_proxy_clones(code: &CodeRepo, tag: &str) -> PathBuf {
     let checkout = code.checkout(HASH);
     std::fs::create_dir_all(&checkout).unwrap();
     let url = "https://github.com/Azure/azure-sdk-assets";
@@ -58,7 +58,7 @@ fn test_proxy_clones(code: &CodeRepo, tag: &str) -> PathBuf {
 }
 
 /// The commands by which it goes to another tag.
-fn test_proxy_switches(code: &CodeRepo, checkout: &Path, tag: &str) {
+pub fn test_proxy_switches(code: &CodeRepo, checkout: &Path, tag: &str) {
     let git = |args: &[&str]| code.git_in(checkout, args).ok();
     git(&["fetch", "-q", "origin", &format!("refs/tags/{tag}:refs/tags/{tag}")]);
     git(&["sparse-checkout", "set", "--no-cone", SLICE, "eng/", ".gitignore"]);
@@ -66,7 +66,7 @@ fn test_proxy_switches(code: &CodeRepo, checkout: &Path, tag: &str) {
 }
 
 /// The commands by which it pushes (GitStore.Push); the tag that it makes.
-fn test_proxy_pushes(code: &CodeRepo, checkout: &Path) -> String {
+pub fn test_proxy_pushes(code: &CodeRepo, checkout: &Path) -> String {
     let git = |args: &[&str]| code.git_in(checkout, args);
     git(&["branch", "b00c4a1e"]).ok();
     git(&["checkout", "-q", "b00c4a1e"]).ok();
@@ -92,12 +92,12 @@ fn test_proxy_pushes(code: &CodeRepo, checkout: &Path) -> String {
 }
 
 /// The recordings of the package, without those above it.
-fn recordings(checkout: &Path) -> Vec<(String, String)> {
+pub fn recordings(checkout: &Path) -> Vec<(String, String)> {
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     snapshot(&checkout.join(SLICE)).into_iter().map(|(path, bytes)| (path, text(bytes))).collect()
 }
 
-fn files(list: &[(&str, &str)]) -> Vec<(String, String)> {
+pub fn files(list: &[(&str, &str)]) -> Vec<(String, String)> {
     list.iter().map(|(path, content)| (path.to_string(), content.to_string())).collect()
 }
 
@@ -110,7 +110,7 @@ fn second() -> Vec<(String, String)> {
 }
 
 #[track_caller]
-fn is_clean(code: &CodeRepo, checkout: &Path) {
+pub fn is_clean(code: &CodeRepo, checkout: &Path) {
     assert_eq!(code.git_in(checkout, ["status", "--porcelain"]).ok().stdout, "");
 }
 

@@ -27,7 +27,7 @@ const KEYS: &[(&str, &str)] = &[
     ("http.cookieFile", "FILE"), ("uploadpack.packObjectsHook", "BAIT"), ("trace2.eventTarget", "DIR/trace"),
     ("alias.status", "!BAIT"), ("alias.fetch", "!BAIT"), ("interactive.diffFilter", "BAIT"), ("pager.status", "BAIT"),
     ("submodule.x.update", "!BAIT"), ("submodule.recurse", "true"), ("gc.auto", "1\"\n[core]\n\tfsmonitor = \"BAIT"),
-    ("extensions.refStorage", "files"), ("fetch.bundleURI", "file://DIR"),
+    ("extensions.refStorage", "files"), ("extensions.refStorage", "reftable"), ("fetch.bundleURI", "file://DIR"),
     ("trailer.x.command", "BAIT"), ("maintenance.strategy", "incremental"), ("bundle.heuristic", "x"),
 ];
 
