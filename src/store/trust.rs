@@ -127,10 +127,15 @@ impl Checkout {
             return Ok(true);
         }
         let config = self.git_dir.join("config");
-        match std::fs::read(&config) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(true),
-            bytes => Ok(!bytes.at("read", &config)?.contains(&0) && self.outside(&config).config_keys(&config).is_ok()),
+        match read_if_there(&config)? {
+            None => return Ok(true),
+            Some(bytes) if bytes.contains(&0) => return Ok(false),
+            Some(_) => {}
         }
+        let git = self.outside(&config);
+        let Err(error) = git.config_keys(&config) else { return Ok(true) };
+        // A git that cannot read an empty configuration either says nothing about this one.
+        git.config_keys(Path::new("-")).map_err(|_| error).map(|_| false)
     }
 
     /// As [`Checkout::check_is_ours`], for a caller that does not put the attributes right before git compares files.

@@ -41,6 +41,8 @@ fn a_configuration_that_git_cannot_read() {
         let stage = Stage::branch(world);
         let newer = stage.repo.commit("main", &[("recordings/sdk/a/one.json", "newer\n")]);
         stage.record(&[("two.json", "mine\n")]);
+        // Not as we wrote it, so that it has to be read.
+        stage.code.git_in(&stage.code.only_checkout(), ["config", "user.name", "Other"]).ok();
         stage.code.branch_manifest("sdk/a", &stage.path(), &newer);
         let file = world.root().join("home/.gitconfig");
         let good = std::fs::read_to_string(&file).unwrap();
