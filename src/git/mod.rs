@@ -308,14 +308,35 @@ impl Repo {
 
     /// The paths of the index that git takes for shown: `git ls-files -t`, without those that are marked to be skipped.
     pub fn shown_paths(&self) -> Result<Vec<String>> {
+        self.paths_marked(b"H ")
+    }
+
+    /// The paths of the index that are marked to be skipped, as [`Self::shown_paths`].
+    pub fn hidden_paths(&self) -> Result<Vec<String>> {
+        self.paths_marked(b"S ")
+    }
+
+    fn paths_marked(&self, mark: &[u8]) -> Result<Vec<String>> {
         let bytes = self.call(["ls-files", "-t", "-z"]).config(FILES_OUTSIDE, "true").run()?.checked()?;
-        let path = |record: &[u8]| record.strip_prefix(b"H ").map(|path| String::from_utf8_lossy(path).into_owned());
+        let path = |record: &[u8]| record.strip_prefix(mark).map(|path| String::from_utf8_lossy(path).into_owned());
         Ok(bytes.split(|&b| b == 0).filter_map(path).collect())
     }
 
     /// `git update-index --skip-worktree` of some paths.
     pub fn skip_worktree(&self, paths: &[&str]) -> Result<()> {
-        let call = self.call(["update-index", "--skip-worktree", "-z", "--stdin"]).config(FILES_OUTSIDE, "true");
+        self.mark("--skip-worktree", paths)
+    }
+
+    /// `git update-index --no-skip-worktree` of some paths.
+    pub fn no_skip_worktree(&self, paths: &[&str]) -> Result<()> {
+        self.mark("--no-skip-worktree", paths)
+    }
+
+    fn mark(&self, how: &'static str, paths: &[&str]) -> Result<()> {
+        if paths.is_empty() {
+            return Ok(());
+        }
+        let call = self.call(["update-index", how, "-z", "--stdin"]).config(FILES_OUTSIDE, "true");
         call.stdin(nul_list(paths)).run()?.checked().map(drop)
     }
 

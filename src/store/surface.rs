@@ -50,7 +50,7 @@ impl Surface {
                 // Without a pin only the remote knows.
                 let Some(sha) = instead.or(sha.as_ref()) else { return Ok(None) };
                 let is_shown = pin_of(&self.git_dir, &manifest.slice)?.as_ref() == Some(sha) && self.head_is_ours()?;
-                is_shown.then(|| sha.clone())
+                (is_shown && self.index().is_some()).then(|| sha.clone())
             }
             Form::Tag { tag: Some(tag), .. } => {
                 let is_head = |name: &str| Ok(read_ref(&self.git_dir, name)?.as_ref() == Some(&self.head));

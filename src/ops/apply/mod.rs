@@ -1,28 +1,32 @@
 //! The only place that changes work trees. A new checkout is built beside its place and renamed there; a change of one
 //! that exists is journalled, and the next command completes one that was cut short.
 
+mod cone;
 mod displace;
 mod path_set;
 mod repair;
 mod salvage;
+mod switch;
+mod verify;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use super::{join, stash};
 use crate::error::{AtPath, Error, Result};
-use crate::git::Output;
 use crate::git::parse::{Change, ChangeKind};
 use crate::manifest::Pin;
 use crate::names::{Oid, RepoPath, one_line};
 use crate::store::Want;
 use crate::store::checkout::{Checkout, broken_name};
-use crate::store::composite::{Slices, slices_inside};
+use crate::store::composite::Slices;
 use crate::store::git_dir::remove_if_there;
 use crate::store::journal::{self, Journal};
-use crate::store::listing::{Entry, Listing};
+use crate::store::listing::Listing;
 pub use displace::{Displaced, leads_through_link};
 pub use path_set::PathSet;
+use switch::{Switch, blocking, cannot_write, check, switch, untracked_in_the_way};
+use verify::verify;
 
 /// Where a checkout is to go.
 #[derive(Clone)]
@@ -220,7 +224,9 @@ fn attempt(checkout: &Checkout, transition: &Transition) -> Result<Attempt> {
         }
         Switch::Failed => return Err(cannot_write(output, checkout)),
     }
+    let was = checkout.slices()?;
     if checkout.set_cone(&transition.slices)? {
+        cone::keep_files_of_new_slices(checkout, &was, &transition.slices)?;
         let output = checkout.repo.read_tree_switch(Some(&transition.to), &transition.to)?;
         match Switch::of_cone(&output) {
             Switch::Done => {}
@@ -300,131 +306,6 @@ fn from_note(git_dir: &Path, note: &Journal) -> Result<Transition> {
     })
 }
 
-/// What git's words about a switch mean. Exit code 0 is not proof: a name that is too long, or a file that cannot be removed,
-/// is only complained about.
-#[derive(Debug, PartialEq)]
-enum Switch {
-    Done,
-    /// Git looked first and changed nothing: pending changes are in the way.
-    Blocked,
-    /// A file of the tree is not in the object store.
-    MissingObjects,
-    Failed,
-}
-
-impl Switch {
-    /// What the output of a switch to another tree means.
-    fn of(output: &Output) -> Switch {
-        // A file outside of the cone that git took for shown stays, which is right.
-        Switch::without(output, &["will not remove from working tree"])
-    }
-
-    /// As [`Switch::of`], where only the cone changed. Git leaves files in its way as they are, and so does a change that keeps
-    /// pending changes; all others are verified afterwards.
-    fn of_cone(output: &Output) -> Switch {
-        const LEFT_ALONE: &[&str] = &[
-            "will not overwrite with sparse update",
-            "will not remove from working tree",
-            "would lose untracked files in it",
-        ];
-        Switch::without(output, LEFT_ALONE)
-    }
-
-    fn without(output: &Output, harmless: &[&str]) -> Switch {
-        let has = |line: &str, words: &[&str]| words.iter().any(|words| line.contains(words));
-        let lines: Vec<&str> = output.stderr.lines().filter(|line| !has(line, harmless)).collect();
-        let says = |words: &[&str]| lines.iter().any(|line| has(line, words));
-        let complains =
-            lines.iter().any(|line| line.starts_with("error:") || line.starts_with("warning: unable to unlink"));
-        if output.succeeded() {
-            return if complains { Switch::Failed } else { Switch::Done };
-        }
-        if says(&["not uptodate", "would be overwritten", "would be removed", "would lose untracked"]) {
-            return Switch::Blocked;
-        }
-        let missing = ["from promisor remote", "unable to read sha1 file", "unable to read tree", "missing object"];
-        if says(&missing) { Switch::MissingObjects } else { Switch::Failed }
-    }
-}
-
-/// Switches index and files. The index may know other times of unchanged files, after a copy, a `touch`, or because it
-/// was made anew; `read-tree` takes these for edits until the index is refreshed. And entries may be staged or unmerged,
-/// after git was used by hand; the index is then set to `from`, which does not touch the files.
-fn switch(checkout: &Checkout, from: &Oid, to: &Oid) -> Result<Output> {
-    checkout.borrow_from_store()?;
-    let repo = &checkout.repo;
-    repo.git.report().phase("writing files");
-    if from == to {
-        return Ok(Output::nothing_to_do());
-    }
-    let output = repo.read_tree_switch(Some(from), to)?;
-    if output.succeeded() || Switch::of(&output) == Switch::MissingObjects {
-        return Ok(output);
-    }
-    if output.stderr.contains("not uptodate") {
-        repo.refresh_index()?;
-    } else if !["unmerged", "resolve your current index", "Cannot merge"]
-        .iter()
-        .any(|words| output.stderr.contains(words))
-    {
-        return Ok(output);
-    }
-    let output = repo.read_tree_switch(Some(from), to)?;
-    if output.succeeded() {
-        return Ok(output);
-    }
-    repo.reset_index(&checkout.git_dir.join("index"), from)?;
-    let slices = checkout.slices()?;
-    if !slices.is_empty() {
-        hide_outside_of_cone(checkout, &slices)?;
-    }
-    repo.refresh_index()?;
-    repo.read_tree_switch(Some(from), to)
-}
-
-/// New files at the places of files that the commit to show adds. Git does not look for them itself where a sparse checkout is
-/// on: `read-tree -m -u` says "already present; will not overwrite with sparse update", overwrites them, and exits with 0 (its
-/// check is off for entries marked `CE_NEW_SKIP_WORKTREE`; seen with git 2.39 and 2.47).
-fn untracked_in_the_way(checkout: &Checkout, transition: &Transition) -> Result<Vec<Change>> {
-    if transition.from == transition.to {
-        return Ok(Vec::new());
-    }
-    let changes = checkout.repo.diff_tree(&transition.from, &transition.to, None)?;
-    let removed: HashSet<&str> =
-        changes.iter().filter(|change| change.new.is_none()).map(|change| change.path.as_str()).collect();
-    // Git writes what the cone shows now; the cone changes afterwards.
-    let was = checkout.slices()?;
-    let is_written = |path: &str| was.is_empty() || is_in_cone(&was, path);
-    let mut found = Vec::new();
-    for change in changes.iter().filter(|change| change.old.is_none() && is_written(&change.path)) {
-        let folders = change.path.match_indices('/').map(|(end, _)| &change.path[..end]);
-        for path in folders.chain([change.path.as_str()]) {
-            let Ok(meta) = join(&checkout.dir, path).symlink_metadata() else { break };
-            let new = |path: String| Change { path, kind: ChangeKind::New };
-            if path != change.path && !meta.is_dir() && !removed.contains(path) {
-                found.push(new(path.to_string()));
-            } else if path == change.path {
-                let is_removed = |file: &Change| removed.contains(file.path.as_str());
-                let folder = if meta.is_dir() { format!("{path}/") } else { path.to_string() };
-                let files = stash::files_of(checkout, &[new(folder)])?;
-                found.extend(files.into_iter().filter(|file| !is_removed(file)));
-            }
-        }
-    }
-    found.sort();
-    found.dedup();
-    Ok(found)
-}
-
-/// The pending changes at the places that a switch has to write or to remove.
-fn blocking(checkout: &Checkout, transition: &Transition) -> Result<Vec<Change>> {
-    let changes = checkout.repo.diff_tree(&transition.from, &transition.to, None)?;
-    let written: PathSet = changes.iter().map(|change| change.path.as_str()).collect();
-    let mut pending = checkout.repo.status(&[&RepoPath::default()])?;
-    pending.retain(|change| written.clashes_with(&change.path));
-    stash::files_of(checkout, &pending)
-}
-
 /// Pending files that a file of the list could not be written beside: below it, or in place of a folder above it.
 fn obstacles(checkout: &Checkout, paths: &[String]) -> Result<Vec<String>> {
     let mut obstacles = Vec::new();
@@ -466,26 +347,6 @@ pub fn fetch_all(checkout: &Checkout, slices: &Slices) -> Result<()> {
     checkout.borrow_from_store()
 }
 
-/// Marks the entries of the index outside of the cone of some slices as not shown. Git itself marks no entry whose file is there,
-/// and then needs the content that the commit has, which was never downloaded.
-fn hide_outside_of_cone(checkout: &Checkout, slices: &Slices) -> Result<()> {
-    let shown = checkout.repo.shown_paths()?;
-    let outside: Vec<&str> = shown.iter().map(String::as_str).filter(|path| !is_in_cone(slices, path)).collect();
-    match outside.is_empty() {
-        true => Ok(()),
-        false => checkout.repo.skip_worktree(&outside),
-    }
-}
-
-/// Whether the cone of some slices shows a path: in a slice, or directly in a directory above one.
-fn is_in_cone(slices: &Slices, path: &str) -> bool {
-    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-    let is_above = |slice: &RepoPath| {
-        folder.is_empty() || slice.as_str().strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
-    };
-    slices.keys().any(|slice| slice.holds(path) || is_above(slice))
-}
-
 /// Writes the files as the index has them; those it does not have stay away.
 ///
 /// # Errors
@@ -514,62 +375,6 @@ fn refused(checkout: &Checkout, blocking: &[Change]) -> Error {
         .hint("stash them with `assets restore --stash`, or move them away")
 }
 
-fn cannot_write(output: Output, checkout: &Checkout) -> Error {
-    output.into_error().context(format!("cannot write the files of `{}`", checkout.dir.display()))
-}
-
-/// Turns a failed switch of a checkout that is being built into the user's words.
-fn check(output: Output, checkout: &Checkout) -> Result<()> {
-    match Switch::of(&output) {
-        Switch::Done => Ok(()),
-        _ => Err(cannot_write(output, checkout)),
-    }
-}
-
-/// Checks that the work tree is what was planned: every file of the listings is there with its size, and what was to go is
-/// gone. Where a deeper slice lies, that one decides; pending changes that stay are not looked at.
-fn verify(checkout: &Checkout, transition: &Transition, listings: &[(&RepoPath, &Listing)]) -> Result<()> {
-    let kept: HashSet<&str> = transition.kept.iter().map(|change| change.path.as_str()).collect();
-    for (slice, listing) in listings {
-        let inner: Vec<&RepoPath> = slices_inside(&transition.slices, slice).collect();
-        let expected = listing
-            .files
-            .iter()
-            .filter(|entry| !kept.contains(entry.path.as_str()) && !inner.iter().any(|inner| inner.holds(&entry.path)));
-        verify_files(checkout, expected)?;
-    }
-    Ok(())
-}
-
-fn verify_files<'a>(checkout: &Checkout, files: impl Iterator<Item = &'a Entry>) -> Result<()> {
-    for entry in files {
-        let file = join(&checkout.dir, &entry.path);
-        let meta = file.symlink_metadata();
-        if meta.as_ref().is_ok_and(|meta| meta.is_file() && meta.len() == entry.size) {
-            continue;
-        }
-        // A test may have recorded it anew since git wrote it: then the file is a pending change.
-        if meta.is_ok() && !is_cut_short(checkout, entry)? {
-            continue;
-        }
-        return Err(not_written(&file));
-    }
-    Ok(())
-}
-
-/// Whether a file holds the beginning of what it should hold, or nothing.
-fn is_cut_short(checkout: &Checkout, entry: &Entry) -> Result<bool> {
-    let Some(content) = stash::content_at(&checkout.dir, &entry.path)? else { return Ok(true) };
-    let whole = checkout.objects()?.contents(&[entry.oid.as_str()])?.pop().flatten();
-    Ok(whole.is_none_or(|(_, whole)| whole.starts_with(&content) && whole != content))
-}
-
-fn not_written(file: &Path) -> Error {
-    Error::failed(format!("`{}` was not written completely", file.display()))
-        .cause("git reported success all the same; a full disk or a file name that is too long for it does this")
-        .hint("check the free space (`df -h`), then run `assets restore` again")
-}
-
 /// Makes room where a checkout is to be: an empty directory is removed, anything else gets another name, which is returned.
 fn set_aside(checkout: &Checkout) -> Result<Option<PathBuf>> {
     if checkout.dir.symlink_metadata().is_err() || std::fs::remove_dir(&checkout.dir).is_ok() {
@@ -594,7 +399,7 @@ pub fn rebuild_index(checkout: &Checkout, head: &Oid) -> Result<()> {
     checkout.repo.read_tree_into(&index, head)?;
     let slices = checkout.slices()?;
     if !slices.is_empty() {
-        hide_outside_of_cone(checkout, &slices)?;
+        cone::hide_outside_of_cone(checkout, &slices)?;
     }
     // A second time, to mark what the cone does not show.
     let output = checkout.repo.read_tree_switch(Some(head), head)?;

@@ -4,10 +4,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{
-    Displaced, PathSet, Transition, by_innermost_slice, cannot_write, fetch_all, hide_outside_of_cone, is_in_cone,
-    not_written, put_back,
-};
+use super::cone::{hide_outside_of_cone, is_in_cone};
+use super::switch::cannot_write;
+use super::verify::not_written;
+use super::{Displaced, PathSet, Transition, by_innermost_slice, fetch_all, put_back};
 use crate::error::{Error, Result};
 use crate::git::objects::{Objects, blob_id};
 use crate::git::parse::{Change, ChangeKind};

@@ -99,3 +99,14 @@ fn a_full_disk_is_not_taken_for_a_deletion() {
     assert_eq!(s.pending("a"), [""; 0]);
     s.pop_brings("a", "a/big.json", "mine");
 }
+
+#[test]
+fn a_restore_at_the_same_pin_makes_a_missing_index_anew() {
+    with_every_git(|world| {
+        let s = scene(world);
+        std::fs::remove_file(s.checkout().join(".git/index")).unwrap();
+        s.assets("status sdk/a").says("broken");
+        s.restore("a");
+        assert_eq!(s.pending("a"), ["new recordings/sdk/a/new.json", "modified recordings/sdk/a/y.json"]);
+    });
+}

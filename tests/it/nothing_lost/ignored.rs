@@ -46,3 +46,38 @@ fn a_rule_in_the_git_directory_hides_nothing() {
         });
     });
 }
+
+#[test]
+fn a_rule_of_the_assets_repo_hides_no_recording_of_a_package_that_is_not_restored() {
+    with_every_git(|world| {
+        let s = Scene::new(
+            world,
+            &[
+                ("a/.gitignore", "log/\nb.json\n"),
+                ("a/a.json", "1"),
+                ("a/b.json", "1"),
+                ("a/log/trace.json", "1"),
+                ("a/in/c.json", "1"),
+                ("b/b.json", "1"),
+            ],
+            &[],
+        );
+        s.pin("a/in", &s.old);
+        s.restore("b");
+        // Its rules are read as soon as the file is there.
+        s.record("a/.gitignore", "log/\nb.json\n");
+        s.record("a/b.json", "mine above");
+        s.record("a/log/trace.json", "mine");
+        s.restore("a/in");
+        s.shows("a/in/c.json", "1");
+        s.shows("a/b.json", "mine above");
+        s.restore("a");
+        s.shows("a/a.json", "1");
+        s.shows("a/b.json", "mine above");
+        s.shows("a/log/trace.json", "mine");
+        assert_eq!(
+            s.pending("a"),
+            ["modified recordings/sdk/a/b.json", "modified recordings/sdk/a/log/trace.json"]
+        );
+    });
+}

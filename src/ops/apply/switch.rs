@@ -1,0 +1,148 @@
+//! `git read-tree -m -u` of one commit to another: the files it would harm, and how its words are understood.
+
+use std::collections::HashSet;
+
+use super::{PathSet, Transition, cone};
+use crate::error::{Error, Result};
+use crate::git::Output;
+use crate::git::parse::{Change, ChangeKind};
+use crate::names::{Oid, RepoPath};
+use crate::ops::{join, stash};
+use crate::store::checkout::Checkout;
+
+/// What git's words about a switch mean. Exit code 0 is not proof: a name that is too long, or a file that cannot be removed,
+/// is only complained about.
+#[derive(Debug, PartialEq)]
+pub enum Switch {
+    Done,
+    /// Git looked first and changed nothing: pending changes are in the way.
+    Blocked,
+    /// A file of the tree is not in the object store.
+    MissingObjects,
+    Failed,
+}
+
+impl Switch {
+    /// What the output of a switch to another tree means.
+    pub fn of(output: &Output) -> Switch {
+        // A file outside of the cone that git took for shown stays, which is right.
+        Switch::without(output, &["will not remove from working tree"])
+    }
+
+    /// As [`Switch::of`], where only the cone changed. Git leaves files in its way as they are, and so does a change that keeps
+    /// pending changes; all others are verified afterwards.
+    pub fn of_cone(output: &Output) -> Switch {
+        const LEFT_ALONE: &[&str] = &[
+            "will not overwrite with sparse update",
+            "will not remove from working tree",
+            "would lose untracked files in it",
+        ];
+        Switch::without(output, LEFT_ALONE)
+    }
+
+    fn without(output: &Output, harmless: &[&str]) -> Switch {
+        let has = |line: &str, words: &[&str]| words.iter().any(|words| line.contains(words));
+        let lines: Vec<&str> = output.stderr.lines().filter(|line| !has(line, harmless)).collect();
+        let says = |words: &[&str]| lines.iter().any(|line| has(line, words));
+        let complains =
+            lines.iter().any(|line| line.starts_with("error:") || line.starts_with("warning: unable to unlink"));
+        if output.succeeded() {
+            return if complains { Switch::Failed } else { Switch::Done };
+        }
+        if says(&["not uptodate", "would be overwritten", "would be removed", "would lose untracked"]) {
+            return Switch::Blocked;
+        }
+        let missing = ["from promisor remote", "unable to read sha1 file", "unable to read tree", "missing object"];
+        if says(&missing) { Switch::MissingObjects } else { Switch::Failed }
+    }
+}
+
+/// Switches index and files. The index may know other times of unchanged files, after a copy, a `touch`, or because it
+/// was made anew; `read-tree` takes these for edits until the index is refreshed. And entries may be staged or unmerged,
+/// after git was used by hand; the index is then set to `from`, which does not touch the files.
+pub fn switch(checkout: &Checkout, from: &Oid, to: &Oid) -> Result<Output> {
+    checkout.borrow_from_store()?;
+    let repo = &checkout.repo;
+    repo.git.report().phase("writing files");
+    if from == to {
+        return Ok(Output::nothing_to_do());
+    }
+    let output = repo.read_tree_switch(Some(from), to)?;
+    if output.succeeded() || Switch::of(&output) == Switch::MissingObjects {
+        return Ok(output);
+    }
+    if output.stderr.contains("not uptodate") {
+        repo.refresh_index()?;
+    } else if !["unmerged", "resolve your current index", "Cannot merge"]
+        .iter()
+        .any(|words| output.stderr.contains(words))
+    {
+        return Ok(output);
+    }
+    let output = repo.read_tree_switch(Some(from), to)?;
+    if output.succeeded() {
+        return Ok(output);
+    }
+    repo.reset_index(&checkout.git_dir.join("index"), from)?;
+    let slices = checkout.slices()?;
+    if !slices.is_empty() {
+        cone::hide_outside_of_cone(checkout, &slices)?;
+    }
+    repo.refresh_index()?;
+    repo.read_tree_switch(Some(from), to)
+}
+
+/// New files at the places of files that the commit to show adds. Git does not look for them itself where a sparse checkout is
+/// on: `read-tree -m -u` says "already present; will not overwrite with sparse update", overwrites them, and exits with 0 (its
+/// check is off for entries marked `CE_NEW_SKIP_WORKTREE`; seen with git 2.39 and 2.47).
+pub fn untracked_in_the_way(checkout: &Checkout, transition: &Transition) -> Result<Vec<Change>> {
+    if transition.from == transition.to {
+        return Ok(Vec::new());
+    }
+    let changes = checkout.repo.diff_tree(&transition.from, &transition.to, None)?;
+    let removed: HashSet<&str> =
+        changes.iter().filter(|change| change.new.is_none()).map(|change| change.path.as_str()).collect();
+    // Git writes what the cone shows now; the cone changes afterwards.
+    let was = checkout.slices()?;
+    let is_written = |path: &str| was.is_empty() || cone::is_in_cone(&was, path);
+    let mut found = Vec::new();
+    for change in changes.iter().filter(|change| change.old.is_none() && is_written(&change.path)) {
+        let folders = change.path.match_indices('/').map(|(end, _)| &change.path[..end]);
+        for path in folders.chain([change.path.as_str()]) {
+            let Ok(meta) = join(&checkout.dir, path).symlink_metadata() else { break };
+            let new = |path: String| Change { path, kind: ChangeKind::New };
+            if path != change.path && !meta.is_dir() && !removed.contains(path) {
+                found.push(new(path.to_string()));
+            } else if path == change.path {
+                let is_removed = |file: &Change| removed.contains(file.path.as_str());
+                let folder = if meta.is_dir() { format!("{path}/") } else { path.to_string() };
+                let files = stash::files_of(checkout, &[new(folder)])?;
+                found.extend(files.into_iter().filter(|file| !is_removed(file)));
+            }
+        }
+    }
+    found.sort();
+    found.dedup();
+    Ok(found)
+}
+
+/// The pending changes at the places that a switch has to write or to remove.
+pub fn blocking(checkout: &Checkout, transition: &Transition) -> Result<Vec<Change>> {
+    let changes = checkout.repo.diff_tree(&transition.from, &transition.to, None)?;
+    let written: PathSet = changes.iter().map(|change| change.path.as_str()).collect();
+    let mut pending = checkout.repo.status(&[&RepoPath::default()])?;
+    pending.retain(|change| written.clashes_with(&change.path));
+    stash::files_of(checkout, &pending)
+}
+
+/// Turns a failed switch of a checkout that is being built into the user's words.
+pub fn check(output: Output, checkout: &Checkout) -> Result<()> {
+    match Switch::of(&output) {
+        Switch::Done => Ok(()),
+        _ => Err(cannot_write(output, checkout)),
+    }
+}
+
+pub fn cannot_write(output: Output, checkout: &Checkout) -> Error {
+    output.into_error().context(format!("cannot write the files of `{}`", checkout.dir.display()))
+}
