@@ -107,6 +107,43 @@ fn a_branch_that_was_reset_to_an_older_commit_is_fast_forwarded_again() {
     });
 }
 
+/// Every commit that was taken back had been restored here, and is known here without its history.
+#[test]
+fn so_it_is_when_each_commit_was_shown_here() {
+    with_every_git(|world| {
+        let stage = Stage::unrestored(world);
+        let mut pins = Vec::new();
+        for n in 0..4 {
+            let content = format!("{n}\n");
+            pins.push(
+                stage.repo.commit("auto/a", &[("recordings/sdk/a/one.json", &content), ("elsewhere/x.json", &content)]),
+            );
+            restore(&stage, &pins[n]);
+        }
+        stage.repo.git(["update-ref", BRANCH, &pins[0]]).ok();
+        stage.record(&[("two.json", "mine\n")]);
+        stage.push().ok();
+        assert_eq!(stage.parents(BRANCH), pins[3]);
+        has_all_of(&stage, &pins[3], &[("two.json", "mine\n")]);
+        // The same where the branch is at a commit that was made here.
+        let made = stage.sha();
+        stage.record(&[("two.json", "2\n")]);
+        stage.push().ok();
+        let pin = stage.sha();
+        stage.repo.git(["update-ref", BRANCH, &made]).ok();
+        stage.record(&[("two.json", "3\n")]);
+        stage.push().ok();
+        assert_eq!(stage.parents(BRANCH), pin);
+        // And where it is gone.
+        let pin = stage.sha();
+        stage.repo.git(["update-ref", "-d", BRANCH]).ok();
+        stage.record(&[("two.json", "again\n")]);
+        stage.push().ok();
+        assert_eq!(stage.parents(BRANCH), pin);
+        has_all_of(&stage, &pin, &[("two.json", "again\n")]);
+    });
+}
+
 #[test]
 fn a_branch_that_was_reset_and_a_pin_that_is_gone() {
     with_every_git(|world| {

@@ -1,16 +1,13 @@
 //! Sending one commit, and after every failure asking the remote what it has.
 
-use std::path::Path;
-
 use super::refused::lacks_pin;
 use super::{Push, Sent};
-use crate::error::{AtPath, Error, Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::git::failure::{Failure, classify};
 use crate::git::parse::PushAnswer;
 use crate::git::{Output, Repo, Signature};
 use crate::interrupt::sleep;
 use crate::names::Oid;
-use crate::store::files::text_if_there;
 use crate::store::git_dir::write_ref;
 use crate::store::probe::Nowhere;
 
@@ -57,7 +54,7 @@ impl Push<'_> {
         // In a checkout, which has a promisor remote, git would fetch each file that it takes for a good base of what it
         // sends: another version that the remote has, in any commit that is known here. In the store it does without.
         let mut repo = store.with_objects_of(&[self.checkout.git_dir.join("objects")]);
-        let nowhere = if parent == Parent::IsAsked { Some(self.without_history(&repo)?) } else { None };
+        let nowhere = if parent == Parent::IsAsked { Some(self.without_history(&repo, expected)?) } else { None };
         if let Some(nowhere) = &nowhere {
             repo = nowhere.repo.clone();
         }
@@ -65,11 +62,9 @@ impl Push<'_> {
         loop {
             // Another process may have fetched commits whose history is not here.
             self.checkout.borrow_from_store()?;
-            let mut shallow = self.checkout.git_dir.join("shallow");
-            if let Some(nowhere) = &nowhere {
-                shallow = nowhere.repo.place.git_dir.join("shallow");
-                self.shallow_but_base(&shallow)?;
-            }
+            // Where the history is not walked, there is no such file.
+            let place = nowhere.as_ref().map_or(&self.checkout.git_dir, |nowhere| &nowhere.repo.place.git_dir);
+            let shallow = place.join("shallow");
             repo.git.report().phase(&format!("pushing to `{}`", store.name()));
             let pushed = repo.push(store.url(), commit, to, expected, &shallow, parent == Parent::IsAsked);
             let (answer, output) = match pushed {
@@ -118,24 +113,23 @@ impl Push<'_> {
 
     /// A repository from which a commit on the base can be pushed although the base has no history here and no shallow
     /// file says so: then the remote checks that it has the history, instead of refusing one that may be cut off. Git walks
-    /// down from what it pushes to see whether the remote's ref comes before it: a replacement of the base, which has no
-    /// parents, ends that walk. What is sent is made without replacements.
-    fn without_history(&self, repo: &Repo) -> Result<Nowhere> {
+    /// down from what it pushes, and from the remote's ref, to see whether one comes before the other: replacements of base
+    /// and ref, which have no parents, end that walk. What is sent is made without replacements.
+    fn without_history(&self, repo: &Repo, expected: Option<&Oid>) -> Result<Nowhere> {
         let mut nowhere = Nowhere::make(&repo.git)?;
         nowhere.repo.place.also_objects = repo.place.also_objects.clone();
         nowhere.repo.place.also_objects.push(self.checkout.store.objects_dir());
-        let Some((_, commit)) = nowhere.repo.objects()?.commit(self.base.as_str())? else { return Ok(nowhere) };
-        let root = nowhere.repo.commit_tree(&commit.tree, &[], "no history\n", &Signature::Fixed)?;
-        write_ref(&nowhere.repo.place.git_dir, &format!("refs/replace/{}", self.base), &root)?;
+        let ends: Vec<&Oid> = [&self.base].into_iter().chain(expected).collect();
+        let names: Vec<&str> = ends.iter().map(|end| end.as_str()).collect();
+        let commits = nowhere.repo.objects()?.commits(&names)?;
+        for (end, commit) in ends.into_iter().zip(commits) {
+            // Git does not walk to one that is not here.
+            let Some((_, commit)) = commit else { continue };
+            let root =
+                nowhere.repo.commit_tree(&commit.tree, &[], &format!("{end} without history\n"), &Signature::Fixed)?;
+            write_ref(&nowhere.repo.place.git_dir, &format!("refs/replace/{end}"), &root)?;
+        }
         Ok(nowhere)
-    }
-
-    /// The commits without history here, but for the base.
-    fn shallow_but_base(&self, file: &Path) -> Result<()> {
-        let lines = text_if_there(&self.checkout.git_dir.join("shallow"))?.unwrap_or_default();
-        let lines: String =
-            lines.lines().filter(|line| *line != self.base.as_str()).map(|line| format!("{line}\n")).collect();
-        std::fs::write(file, lines).at("write", file)
     }
 
     pub(super) fn failed(&self, output: Output) -> Error {
