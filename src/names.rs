@@ -5,7 +5,7 @@ mod url;
 
 use std::fmt;
 
-pub use url::{AssetsRepo, RemoteUrl};
+pub use url::{AssetsRepo, RemoteUrl, path_of_bytes};
 
 /// Why a text is not a name of the wanted kind; reads on from "`text` ".
 pub type Reason = String;

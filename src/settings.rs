@@ -168,7 +168,7 @@ impl Environment {
             })?;
         let limits = Limits::default();
         Ok(Environment {
-            assets_folder: text("PROXY_ASSETS_FOLDER").map(PathBuf::from),
+            assets_folder: folder("PROXY_ASSETS_FOLDER"),
             storage_location: path("TEST_PROXY_FOLDER"),
             cache_dir,
             token_host: text("ASSETS_TOKEN_HOST").unwrap_or_else(|| "github.com".into()),
@@ -224,6 +224,15 @@ fn removed_for_git(with_token: bool) -> Vec<OsString> {
 
 fn text(name: &str) -> Option<String> {
     std::env::var(name).ok().map(|v| v.trim().to_string()).filter(|v| !v.is_empty())
+}
+
+/// A path as it is written, without spaces around it where it is text.
+fn folder(name: &str) -> Option<PathBuf> {
+    let path = match std::env::var_os(name)?.into_string() {
+        Ok(text) => text.trim().into(),
+        Err(bytes) => bytes,
+    };
+    (!path.is_empty()).then(|| path.into())
 }
 
 fn log_file(value: &str, cwd: &Path) -> Result<PathBuf> {

@@ -70,7 +70,7 @@ pub fn run(context: &Context, ui: &Ui, args: &ConfigArgs) -> Result<Report> {
     };
     for manifest in manifests::load(context, ui, paths, &mut report) {
         let root = match context.recordings_root(&manifest) {
-            Ok(root) => root.to_string_lossy().into_owned(),
+            Ok(root) => root,
             Err(error) => {
                 report.fail(ui, &manifest.path, &error);
                 continue;
@@ -78,15 +78,19 @@ pub fn run(context: &Context, ui: &Ui, args: &ConfigArgs) -> Result<Report> {
         };
         let filled_in = filled_in(&manifest);
         match (ui.json(), locate) {
-            (true, true) => report.results.push(json!({"manifest": manifest.path, "state": "located", "root": root})),
+            (true, true) => report.results.push(json!({
+                "manifest": manifest.path,
+                "state": "located",
+                "root": root.to_string_lossy(),
+            })),
             (true, false) => report.results.push(json!({
                 "manifest": manifest.path,
                 "state": "shown",
-                "root": root,
+                "root": root.to_string_lossy(),
                 "slice": manifest.slice.as_str(),
                 "config": filled_in,
             })),
-            (false, true) => ui.data(&root),
+            (false, true) => ui.path(&root),
             (false, false) => ui.document(&serde_json::to_string_pretty(&filled_in).unwrap_or_default()),
         }
     }

@@ -72,7 +72,7 @@ pub fn run(context: &Context, ui: &Ui, args: &InitArgs) -> Result<Report> {
     } else {
         ui.status(&format!("`{}` is there already: nothing was changed", manifest.path));
     }
-    ui.data(&manifest.file.to_string_lossy());
+    ui.path(&manifest.file);
     Ok(report)
 }
 

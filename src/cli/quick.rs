@@ -22,7 +22,7 @@ pub fn restore(args: &[OsString]) -> bool {
     let base = environment.storage_location.clone().unwrap_or_else(|| environment.cwd.clone());
     let silent = Arc::new(Progress::new(Mode::Silent, true, 0));
     let context = Context::new(environment, silent, base, String::new());
-    let mut roots: Vec<(PathBuf, String)> = Vec::new();
+    let mut roots: Vec<(PathBuf, PathBuf)> = Vec::new();
     for path in paths {
         let Ok(manifest) = context.manifest(&path) else { return false };
         if roots.iter().any(|(file, _)| *file == manifest.file) {
@@ -30,14 +30,14 @@ pub fn restore(args: &[OsString]) -> bool {
         }
         match shown_already(&context, &manifest) {
             Ok(Some(shown)) if !shown.bare => {
-                roots.push((manifest.file, shown.root.to_string_lossy().into_owned() + "\n"))
+                roots.push((manifest.file, shown.root));
             }
             _ => return false,
         }
     }
-    let text: String = roots.into_iter().map(|(_, root)| root).collect();
+    let lines = roots.iter().map(|(_, root)| [root.as_os_str().as_encoded_bytes(), b"\n"].concat());
     // What cannot be written is tried and explained by the ordinary way.
-    std::io::stdout().write_all(text.as_bytes()).is_ok()
+    std::io::stdout().write_all(&lines.collect::<Vec<_>>().concat()).is_ok()
 }
 
 /// The paths of `restore [PATH…] [-a PATH]…`; none for any other command line.

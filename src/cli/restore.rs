@@ -203,7 +203,7 @@ pub fn show(
                 ui.status(&format!("{} {what} of `{}`", if dropped { "dropped" } else { "put aside" }, manifest.path));
                 ui.hint(&format!("`assets stash pop{path}` brings them back"));
             }
-            ui.data(&restored.root.to_string_lossy());
+            ui.path(&restored.root);
         }
         Ok(Outcome::Refused(refusal)) => report.fail(ui, &manifest.path, &manifests::refused(refusal, manifest)),
         Err(error) => report.fail(ui, &manifest.path, &error),

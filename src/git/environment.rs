@@ -4,8 +4,10 @@ use std::process::{Command, Stdio};
 
 use base64::Engine;
 
+use super::alternates;
 use super::call::Call;
 use super::token::{TokenUse, is_loopback};
+use crate::names::path_of_bytes;
 
 /// Protocols git may use for a call that talks to a remote; `ext` and other helpers run commands.
 const PROTOCOLS: &[&str] = &["file", "git", "http", "https", "ssh"];
@@ -65,16 +67,20 @@ impl Call<'_> {
         if let Some(work_tree) = &place.work_tree {
             command.env("GIT_WORK_TREE", work_tree);
         }
-        if !place.also_objects.is_empty()
-            && let Ok(paths) = std::env::join_paths(&place.also_objects)
-        {
-            command.env("GIT_ALTERNATE_OBJECT_DIRECTORIES", paths);
+        if !place.also_objects.is_empty() {
+            let entries = place.also_objects.iter().map(|path| alternates::entry(path, alternates::IN_VARIABLE));
+            let list = path_of_bytes(entries.collect::<Vec<_>>().join(&alternates::IN_VARIABLE));
+            command.env("GIT_ALTERNATE_OBJECT_DIRECTORIES", list);
         }
         if let Some(objects) = &place.write_objects {
             command.env("GIT_OBJECT_DIRECTORY", objects);
         }
         let dir = place.work_tree.as_deref().unwrap_or(&place.git_dir);
-        command.current_dir(dir).env("GIT_CEILING_DIRECTORIES", dir.parent().unwrap_or(dir));
+        command.current_dir(dir);
+        // Only for programs that git starts without `GIT_DIR`. A path with a separator in it cannot be in the list.
+        if let Ok(ceiling) = std::env::join_paths([dir.parent().unwrap_or(dir)]) {
+            command.env("GIT_CEILING_DIRECTORIES", ceiling);
+        }
         command
             .env("GIT_TERMINAL_PROMPT", "0")
             .env("GCM_INTERACTIVE", "never")

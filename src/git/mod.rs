@@ -1,5 +1,6 @@
 //! The system's git: one method per git command, named after it, with values in and out.
 
+pub mod alternates;
 pub mod ancestry;
 mod call;
 mod environment;

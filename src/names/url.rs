@@ -102,7 +102,11 @@ impl RemoteUrl {
     /// The path on this machine that git opens for it.
     pub fn local_path(&self) -> Option<PathBuf> {
         match self.0.strip_prefix("file://") {
-            Some(path) => Some(path_of_bytes(percent_decoded(path))),
+            Some(path) => {
+                // `file:///C:/x`
+                let drive = path.strip_prefix('/').filter(|path| cfg!(windows) && is_absolute_path(path));
+                Some(path_of_bytes(percent_decoded(drive.unwrap_or(path))))
+            }
             None => is_absolute_path(&self.0).then(|| PathBuf::from(&self.0)),
         }
     }
@@ -235,17 +239,16 @@ fn percent_decoded(text: &str) -> Vec<u8> {
     decoded
 }
 
+/// The path of some bytes; where paths are text, bytes that are none are replaced.
 #[cfg(unix)]
-fn path_of_bytes(bytes: Vec<u8>) -> PathBuf {
+pub fn path_of_bytes(bytes: Vec<u8>) -> PathBuf {
     PathBuf::from(<std::ffi::OsString as std::os::unix::ffi::OsStringExt>::from_vec(bytes))
 }
 
+/// The path of some bytes; where paths are text, bytes that are none are replaced.
 #[cfg(not(unix))]
-fn path_of_bytes(bytes: Vec<u8>) -> PathBuf {
-    let path = String::from_utf8_lossy(&bytes).into_owned();
-    // `file:///C:/x`
-    let drive = path.strip_prefix('/').filter(|path| is_absolute_path(path));
-    PathBuf::from(drive.unwrap_or(&path))
+pub fn path_of_bytes(bytes: Vec<u8>) -> PathBuf {
+    PathBuf::from(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn is_absolute_path(text: &str) -> bool {

@@ -5,7 +5,7 @@ use tempfile::TempDir;
 
 use crate::error::{AtPath, Error, Result};
 use crate::git::parse::{Change, ChangeKind};
-use crate::git::{DiffLook, Place, Repo};
+use crate::git::{DiffLook, Place, Repo, alternates};
 use crate::names::RepoPath;
 use crate::store::checkout::Checkout;
 use crate::store::composite::{Slices, slices_inside};
@@ -47,8 +47,8 @@ fn repo(checkout: &Checkout, scratch: &TempDir) -> Result<Repo> {
     let head = checkout.head()?.ok_or_else(gone)?;
     let git_dir = scratch.path().to_path_buf();
     git_dir::create(&git_dir, CONFIG, &format!("{head}\n"))?;
-    let objects = format!("{}\n", checkout.git_dir.join("objects").display());
-    for (name, content) in [("info/attributes", ATTRIBUTES), ("objects/info/alternates", &objects)] {
+    let objects = alternates::file_of(&checkout.git_dir.join("objects"));
+    for (name, content) in [("info/attributes", ATTRIBUTES.as_bytes()), ("objects/info/alternates", &objects)] {
         let file = git_dir.join(name);
         std::fs::write(&file, content).at("write", &file)?;
     }

@@ -12,7 +12,7 @@ use super::lock::{Lock, holder_of, remove_stale_git_locks};
 use super::{Store, note};
 use crate::error::{AtPath, Error, Result};
 use crate::git::objects::Objects;
-use crate::git::{Git, Place, Repo, parse};
+use crate::git::{Git, Place, Repo, alternates, parse};
 use crate::manifest::{Form, Manifest};
 use crate::names::{Oid, RemoteUrl, RepoPath};
 
@@ -285,8 +285,8 @@ impl Checkout {
 
     /// The objects directory that is borrowed from; none in a checkout that another tool made.
     pub fn borrows_from(&self) -> Result<Option<PathBuf>> {
-        let text = text_if_there(&self.git_dir.join("objects/info/alternates"))?;
-        Ok(text.map(|text| PathBuf::from(text.trim_end())))
+        let content = read_if_there(&self.git_dir.join("objects/info/alternates"))?;
+        Ok(content.and_then(|content| alternates::in_file(&content).into_iter().next()))
     }
 
     /// The objects directory of the checkout itself, when there is anything in it and what can be seen through it stays
@@ -309,8 +309,8 @@ impl Checkout {
 
     /// Makes the store's objects visible here.
     pub fn borrow_objects(&self) -> Result<()> {
-        let alternates = format!("{}\n", self.store.objects_dir().display());
-        self.write_if_different("objects/info/alternates", alternates.as_bytes()).map(drop)
+        let content = alternates::file_of(&self.store.objects_dir());
+        self.write_if_different("objects/info/alternates", &content).map(drop)
     }
 
     /// Makes the store's objects, and its knowledge of which commits have no history, visible here.

@@ -12,8 +12,10 @@ use crate::error::{Error, Result};
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Known {
     /// Its root, absolute.
+    #[serde(with = "any_path")]
     pub code_repo: PathBuf,
     /// Where its checkouts are, absolute.
+    #[serde(with = "any_path")]
     pub assets_folder: PathBuf,
     /// The name of the store's directory.
     pub store: String,
@@ -24,7 +26,7 @@ pub struct Known {
 /// Writes it down, unless it is written down already.
 ///
 /// # Errors
-/// When the cache directory cannot be written, or a path is not UTF-8.
+/// When the cache directory cannot be written.
 pub fn remember(cache: &Path, known: &Known) -> Result<()> {
     let bytes = serde_json::to_vec(known)
         .map_err(|e| Error::failed(format!("cannot note `{}`", known.code_repo.display())).cause(e.to_string()))?;
@@ -61,10 +63,41 @@ pub fn folder(cache: &Path) -> PathBuf {
 }
 
 fn file(cache: &Path, known: &Known) -> PathBuf {
-    let identity = format!("{}\0{}\0{}", known.code_repo.display(), known.assets_folder.display(), known.store);
+    let mut hash = sha1_smol::Sha1::new();
     // Whoever names the same assets repo in two ways must not write in turns.
-    let hash = sha1_smol::Sha1::from(format!("{identity}\0{}", known.assets_repo).as_bytes()).digest().to_string();
+    let texts = [known.store.as_bytes(), known.assets_repo.as_bytes()];
+    let paths = [&known.code_repo, &known.assets_folder].map(|path| path.as_os_str().as_encoded_bytes());
+    hash.update(&paths.into_iter().chain(texts).collect::<Vec<_>>().join(&0));
+    let hash = hash.digest().to_string();
     folder(cache).join(&hash[..16])
+}
+
+/// A path as text, or as its bytes where it is none.
+mod any_path {
+    use std::path::{Path, PathBuf};
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Text(String),
+        Bytes(Vec<u8>),
+    }
+
+    pub fn serialize<S: Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
+        match path.to_str() {
+            Some(text) => text.serialize(to),
+            None => path.as_os_str().as_encoded_bytes().serialize(to),
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf, D::Error> {
+        Ok(match Written::deserialize(from)? {
+            Written::Text(text) => text.into(),
+            Written::Bytes(bytes) => crate::names::path_of_bytes(bytes),
+        })
+    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ pub mod wrap;
 use std::cell::RefCell;
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::sync::Arc;
 
 use console::{Style, Term};
@@ -111,7 +112,16 @@ impl Ui {
 
     /// A line of the result.
     pub fn data(&self, line: &str) {
-        match writeln!(std::io::stdout(), "{line}") {
+        self.write_line(line.as_bytes());
+    }
+
+    /// A line of the result that is a path: its bytes as they are, because a program opens it.
+    pub fn path(&self, path: &Path) {
+        self.write_line(path.as_os_str().as_encoded_bytes());
+    }
+
+    fn write_line(&self, line: &[u8]) {
+        match std::io::stdout().write_all(&[line, b"\n"].concat()) {
             // A reader that has seen enough closes the pipe; that is no failure.
             Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => *self.lost.borrow_mut() = Some(e.to_string()),
             _ => {}

@@ -23,6 +23,7 @@ mod network;
 mod nothing_lost;
 mod old_servers;
 mod other_repo;
+mod paths;
 mod push;
 mod push_again;
 mod push_limits;

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 
 use super::left_overs::is_broken;
 use crate::error::{Error, Result};
+use crate::git::alternates;
 use crate::manifest::{Manifest, locate};
 use crate::names::RepoPath;
 use crate::ops::{Context, discover};
 use crate::store::checkout::{Checkout, check_readable, slices_in};
-use crate::store::files::{entries_of, is_folder, is_there, text_if_there};
+use crate::store::files::{entries_of, is_folder, is_there, read_if_there};
 use crate::store::known::{self, Known};
 use crate::store::{Store, stores_folder};
 
@@ -225,15 +226,15 @@ fn look(dir: &Path, stores: &Path) -> Result<Option<Contents>> {
         return Ok(None);
     }
     check_readable(&git_dir)?;
-    let alternates = text_if_there(&git_dir.join("objects/info/alternates"))?.unwrap_or_default();
-    let store_of = |objects: &str| {
-        let dir = Path::new(objects).parent()?;
+    let content = read_if_there(&git_dir.join("objects/info/alternates"))?.unwrap_or_default();
+    let store_of = |objects: &PathBuf| {
+        let dir = objects.parent()?;
         let name = dir.file_name()?.to_string_lossy().into_owned();
         // That of another cache is none of ours, whatever it is called.
         Some(if dir.parent() == Some(stores) { name } else { dir.to_string_lossy().into_owned() })
     };
     Ok(Some(Contents {
-        borrows: alternates.lines().filter_map(store_of).collect(),
+        borrows: alternates::in_file(&content).iter().filter_map(store_of).collect(),
         slices: slices_in(&git_dir)?.into_keys().collect(),
     }))
 }

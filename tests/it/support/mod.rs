@@ -135,9 +135,14 @@ impl World {
 
     /// A new code repo with one commit.
     pub fn code_repo(&self, name: &str) -> CodeRepo {
+        self.code_repo_named(OsStr::new(name))
+    }
+
+    /// The same, with a name that may be no text.
+    pub fn code_repo_named(&self, name: &OsStr) -> CodeRepo {
         let path = self.root.join(name);
         let repo = CodeRepo { path, env: self.env() };
-        run(&self.root, &repo.env, "git", ["init", "-q", &repo.path.to_string_lossy()]).ok();
+        run(&self.root, &repo.env, "git", [OsStr::new("init"), OsStr::new("-q"), repo.path.as_os_str()]).ok();
         repo.write("README.md", "code\n");
         repo.commit("first");
         repo
