@@ -341,6 +341,15 @@ impl Repo {
         call.stdin(nul_list(paths)).run()?.checked().map(drop)
     }
 
+    /// `git update-index --force-remove` of some paths: the files stay.
+    pub fn forget(&self, paths: &[&str]) -> Result<()> {
+        if paths.is_empty() {
+            return Ok(());
+        }
+        let call = self.call(["update-index", "--force-remove", "-z", "--stdin"]).config(FILES_OUTSIDE, "true");
+        call.stdin(nul_list(paths)).run()?.checked().map(drop)
+    }
+
     /// `git read-tree --reset` of one tree in an index file, which keeps what it knows about unchanged files.
     pub fn reset_index(&self, index: &Path, tree: &Oid) -> Result<()> {
         let call = self.call(["read-tree", "--reset", tree.as_str()]).env("GIT_INDEX_FILE", index);

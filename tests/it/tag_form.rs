@@ -163,6 +163,23 @@ fn an_absent_tag_is_the_default_branch_and_an_empty_field() {
 }
 
 #[test]
+fn the_first_push_of_a_package_works_after_the_default_branch_has_moved_on() {
+    with_every_git(|world| {
+        let repo = world.assets_repo("assets");
+        let base = repo.commit("main", &[("recordings/sdk/a/one.json", "one\n"), ("recordings/sdk/b/b.json", "b\n")]);
+        let code = world.code_repo("code");
+        code.tag_manifest("sdk/a", &repo.path.to_string_lossy(), "");
+        code.assets(["restore", "sdk/a"]).ok();
+        repo.commit("main", &[("recordings/sdk/b/b.json", "moved on\n")]);
+        crate::support::write(&code.only_checkout().join("recordings/sdk/a/one.json"), "mine\n");
+        code.assets(["push", "sdk/a"]).ok();
+        let tag = code.pin("sdk/a", "Tag");
+        assert_eq!(repo.rev(&format!("{tag}^")), Some(base));
+        assert_eq!(repo.file(&tag, "recordings/sdk/a/one.json").as_deref(), Some("mine\n"));
+    });
+}
+
+#[test]
 fn an_unknown_tag_is_named_and_nothing_changes() {
     with_every_git(|world| {
         let (_, code) = azure(world);

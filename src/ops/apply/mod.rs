@@ -193,23 +193,27 @@ fn attempt(checkout: &Checkout, transition: &Transition) -> Result<Attempt> {
         let modified = |(path, _)| Change { path, kind: ChangeKind::Modified };
         return Ok(Attempt::Blocked(changed.into_iter().map(modified).collect()));
     }
-    let mut overwritten = untracked_in_the_way(checkout, transition)?;
+    let changes = match transition.from == transition.to {
+        true => Vec::new(),
+        false => checkout.repo.diff_tree(&transition.from, &transition.to, None)?,
+    };
+    let mut overwritten = untracked_in_the_way(checkout, &changes)?;
     if !overwritten.is_empty() {
         displaced.put_back()?;
         // Those that git would find itself as well, so that one stash entry of each slice holds them all.
         let is_known = |change: &Change| {
             transition.put_back.contains(&change.path) || overwritten.iter().any(|known| known.path == change.path)
         };
-        let mut others = blocking(checkout, transition)?;
+        let mut others = blocking(checkout, &changes)?;
         others.retain(|change| !is_known(change));
         overwritten.extend(others);
         return Ok(Attempt::Blocked(overwritten));
     }
-    let output = switch(checkout, &transition.from, &transition.to)?;
+    let output = switch(checkout, transition, &changes)?;
     match Switch::of(&output) {
         Switch::Done => {}
         Switch::Blocked => {
-            let blocking = blocking(checkout, transition)?;
+            let blocking = blocking(checkout, &changes)?;
             if !blocking.is_empty() {
                 displaced.put_back()?;
                 return Ok(Attempt::Blocked(blocking));
@@ -402,7 +406,11 @@ pub fn rebuild_index(checkout: &Checkout, head: &Oid) -> Result<()> {
         cone::hide_outside_of_cone(checkout, &slices)?;
     }
     // A second time, to mark what the cone does not show.
-    let output = checkout.repo.read_tree_switch(Some(head), head)?;
+    let mut output = checkout.repo.read_tree_switch(Some(head), head)?;
+    if Switch::of_cone(&output) == Switch::MissingObjects {
+        fetch_all(checkout, &slices)?;
+        output = checkout.repo.read_tree_switch(Some(head), head)?;
+    }
     match Switch::of_cone(&output) {
         Switch::Done => Ok(()),
         _ => Err(cannot_write(output, checkout)),

@@ -223,7 +223,9 @@ fn differences(checkout: &Checkout, transition: &Transition, was: &Slices) -> Re
         let is_kept = kept.contains(change.path.as_str());
         let appears = to.is_some() && !is_in_slice(was, &change.path);
         let moves = if from_is_here { from != to } else { moves_with_slice(transition, was, &change.path) };
-        if !moves && !appears && !is_kept && !put_back.contains(change.path.as_str()) {
+        // A new file may be in the place of one to be written.
+        let is_in_neither = from.is_none() && to.is_none();
+        if !moves && !appears && !is_kept && !is_in_neither && !put_back.contains(change.path.as_str()) {
             continue;
         }
         let content = stash::content_at(&checkout.dir, &change.path)?;
@@ -237,7 +239,7 @@ fn differences(checkout: &Checkout, transition: &Transition, was: &Slices) -> Re
             None => false,
             Some(content) => !is_beginning(&mut objects, content, &known)?,
         };
-        let is_new = is_edit && to.is_none() && from.is_none();
+        let is_new = is_edit && is_in_neither;
         if is_kept && !is_new {
             continue;
         }

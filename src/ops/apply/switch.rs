@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::{PathSet, Transition, cone};
 use crate::error::{Error, Result};
 use crate::git::Output;
-use crate::git::parse::{Change, ChangeKind};
+use crate::git::parse::{Change, ChangeKind, TreeChange};
 use crate::names::{Oid, RepoPath};
 use crate::ops::{join, stash};
 use crate::store::checkout::Checkout;
@@ -60,12 +60,18 @@ impl Switch {
 /// Switches index and files. The index may know other times of unchanged files, after a copy, a `touch`, or because it
 /// was made anew; `read-tree` takes these for edits until the index is refreshed. And entries may be staged or unmerged,
 /// after git was used by hand; the index is then set to `from`, which does not touch the files.
-pub fn switch(checkout: &Checkout, from: &Oid, to: &Oid) -> Result<Output> {
+pub fn switch(checkout: &Checkout, transition: &Transition, changes: &[TreeChange]) -> Result<Output> {
+    let (repo, from, to) = (&checkout.repo, &transition.from, &transition.to);
     checkout.borrow_from_store()?;
-    let repo = &checkout.repo;
     repo.git.report().phase("writing files");
     if from == to {
         return Ok(Output::nothing_to_do());
+    }
+    let recorded = hidden_but_recorded(checkout, changes)?;
+    if !recorded.is_empty() {
+        let from = set_index(checkout, from, &recorded)?;
+        repo.refresh_index()?;
+        return repo.read_tree_switch(Some(&from), to);
     }
     let output = repo.read_tree_switch(Some(from), to)?;
     if output.succeeded() || Switch::of(&output) == Switch::MissingObjects {
@@ -83,23 +89,30 @@ pub fn switch(checkout: &Checkout, from: &Oid, to: &Oid) -> Result<Output> {
     if output.succeeded() {
         return Ok(output);
     }
-    repo.reset_index(&checkout.git_dir.join("index"), from)?;
+    set_index(checkout, from, &[])?;
+    repo.refresh_index()?;
+    repo.read_tree_switch(Some(from), to)
+}
+
+/// Sets the index to a commit without some paths. Returns the tree that it has then.
+fn set_index(checkout: &Checkout, commit: &Oid, without: &[&str]) -> Result<Oid> {
+    let (repo, index) = (&checkout.repo, checkout.git_dir.join("index"));
+    repo.reset_index(&index, commit)?;
     let slices = checkout.slices()?;
     if !slices.is_empty() {
         cone::hide_outside_of_cone(checkout, &slices)?;
     }
-    repo.refresh_index()?;
-    repo.read_tree_switch(Some(from), to)
+    if without.is_empty() {
+        return Ok(commit.clone());
+    }
+    repo.forget(without)?;
+    repo.write_tree(&index)
 }
 
 /// New files at the places of files that the commit to show adds. Git does not look for them itself where a sparse checkout is
 /// on: `read-tree -m -u` says "already present; will not overwrite with sparse update", overwrites them, and exits with 0 (its
 /// check is off for entries marked `CE_NEW_SKIP_WORKTREE`; seen with git 2.39 and 2.47).
-pub fn untracked_in_the_way(checkout: &Checkout, transition: &Transition) -> Result<Vec<Change>> {
-    if transition.from == transition.to {
-        return Ok(Vec::new());
-    }
-    let changes = checkout.repo.diff_tree(&transition.from, &transition.to, None)?;
+pub fn untracked_in_the_way(checkout: &Checkout, changes: &[TreeChange]) -> Result<Vec<Change>> {
     let removed: HashSet<&str> =
         changes.iter().filter(|change| change.new.is_none()).map(|change| change.path.as_str()).collect();
     // Git writes what the cone shows now; the cone changes afterwards.
@@ -126,9 +139,19 @@ pub fn untracked_in_the_way(checkout: &Checkout, transition: &Transition) -> Res
     Ok(found)
 }
 
+/// The files that a commit no longer has, that the cone does not show, and that are there all the same: recorded in the folder
+/// of a package that is not restored. Git removes a file together with an entry that is marked to be skipped, whatever the file
+/// holds; a file without an entry it leaves alone.
+fn hidden_but_recorded<'a>(checkout: &Checkout, changes: &'a [TreeChange]) -> Result<Vec<&'a str>> {
+    let was = checkout.slices()?;
+    let is_hidden = |path: &str| !was.is_empty() && !cone::is_in_cone(&was, path);
+    let is_there = |path: &str| join(&checkout.dir, path).symlink_metadata().is_ok();
+    let removed = changes.iter().filter(|change| change.new.is_none()).map(|change| change.path.as_str());
+    Ok(removed.filter(|path| is_hidden(path) && is_there(path)).collect())
+}
+
 /// The pending changes at the places that a switch has to write or to remove.
-pub fn blocking(checkout: &Checkout, transition: &Transition) -> Result<Vec<Change>> {
-    let changes = checkout.repo.diff_tree(&transition.from, &transition.to, None)?;
+pub fn blocking(checkout: &Checkout, changes: &[TreeChange]) -> Result<Vec<Change>> {
     let written: PathSet = changes.iter().map(|change| change.path.as_str()).collect();
     let mut pending = checkout.repo.status(&[&RepoPath::default()])?;
     pending.retain(|change| written.clashes_with(&change.path));

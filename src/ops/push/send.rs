@@ -35,7 +35,12 @@ pub(super) enum Parent {
 impl Push<'_> {
     pub(super) fn send_tag(&self, commit: &Oid, to: &str) -> Result<Sent> {
         let arrived = || Sent { commit: commit.clone(), rebased: false, others: 0, listing: None };
-        match self.send(commit, to, None, Parent::IsListed)? {
+        let mut attempt = self.send(commit, to, None, Parent::IsListed)?;
+        if matches!(attempt, Attempt::NoPin(_)) {
+            // The branch that led to the base has moved on, so git wanted to send the files of the base too.
+            attempt = self.send(commit, to, None, Parent::IsAsked)?;
+        }
+        match attempt {
             Attempt::Arrived => Ok(arrived()),
             // Perhaps by ourselves: the remote took it, and the request was sent once more, or the git of a push that was
             // killed has sent the same commit.

@@ -125,3 +125,18 @@ fn keep_refuses_only_what_would_be_lost() {
         s.shows("a/a.json", "mine");
     });
 }
+
+#[test]
+fn a_recording_of_a_package_that_is_not_restored_stays_when_the_commit_shown_no_longer_has_the_file() {
+    with_every_git(|world| {
+        let s = Scene::new(world, &[("a/a.json", "1"), ("b/b.json", "1")], &[("a/a.json", "2"), ("b/b.json", "")]);
+        s.restore("a");
+        s.record("b/b.json", "recorded");
+        s.pin("a", &s.new);
+        s.restore("a");
+        s.shows("a/a.json", "2");
+        s.shows("b/b.json", "recorded");
+        s.restore("b").says("put aside");
+        s.pop_brings("b", "b/b.json", "recorded");
+    });
+}

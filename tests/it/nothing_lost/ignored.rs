@@ -75,9 +75,6 @@ fn a_rule_of_the_assets_repo_hides_no_recording_of_a_package_that_is_not_restore
         s.shows("a/a.json", "1");
         s.shows("a/b.json", "mine above");
         s.shows("a/log/trace.json", "mine");
-        assert_eq!(
-            s.pending("a"),
-            ["modified recordings/sdk/a/b.json", "modified recordings/sdk/a/log/trace.json"]
-        );
+        assert_eq!(s.pending("a"), ["modified recordings/sdk/a/b.json", "modified recordings/sdk/a/log/trace.json"]);
     });
 }
