@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 
 use super::listing::Listing;
+use unicode_normalization::UnicodeNormalization;
+
 use crate::error::{Error, Result};
 use crate::names::{is_invisible, printable};
 use crate::settings::Limits;
@@ -10,7 +12,8 @@ use crate::settings::Limits;
 /// Names that Windows gives to devices, in any directory and with any extension.
 const RESERVED: &[&str] = &[
     "con", "prn", "aux", "nul", "com1", "com2", "com3", "com4", "com5", "com6", "com7", "com8", "com9", "lpt1", "lpt2",
-    "lpt3", "lpt4", "lpt5", "lpt6", "lpt7", "lpt8", "lpt9", "conin$", "conout$",
+    "lpt3", "lpt4", "lpt5", "lpt6", "lpt7", "lpt8", "lpt9", "conin$", "conout$", "com¹", "com²", "com³", "lpt¹",
+    "lpt²", "lpt³",
 ];
 
 /// Why a single name cannot be used everywhere; reads on from "the part `x`, ".
@@ -76,7 +79,7 @@ pub fn check_listing(listing: &Listing, limits: &Limits) -> Result<()> {
         check_path(&entry.path, limits)?;
         let folders = entry.path.match_indices('/').map(|(end, _)| &entry.path[..end]);
         for path in folders.chain([entry.path.as_str()]) {
-            let spelling = *spellings.entry(path.to_lowercase()).or_insert(path);
+            let spelling = *spellings.entry(folded(path)).or_insert(path);
             if spelling != path {
                 return Err(twins(spelling, path).hint("rename one of them in the assets repo"));
             }
@@ -110,10 +113,31 @@ pub fn too_large(path: &str, limits: &Limits) -> Error {
         .hint("if that is right, allow more with `ASSETS_MAX_FILE_BYTES=<number>`")
 }
 
+/// A name in the form in which file systems compare names that ignore case and Unicode's different forms of one letter: two
+/// names with the same one are one file there.
+pub fn folded(name: &str) -> String {
+    if name.is_ascii() {
+        return name.to_ascii_lowercase();
+    }
+    let fold = |c: char| match c {
+        // Its capital is that of `i`, but without Turkish rules it is a letter of its own.
+        'ı' => vec![c],
+        // The way back from capitals also brings together `ß`, `ẞ` and `ss`, `ſ` and `s`, `ς` and `σ`.
+        c => c.to_lowercase().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect(),
+    };
+    name.nfd().flat_map(fold).nfd().collect()
+}
+
 /// The failure of two names that some systems cannot tell apart.
 pub fn twins(one: &str, other: &str) -> Error {
-    Error::failed(format!("the names `{}` and `{}` differ only by case", printable(one), printable(other)))
-        .cause("Windows and macOS would keep one of them")
+    let (one, other) = (printable(one), printable(other));
+    let lower = |path: &str| path.rsplit('/').next().unwrap_or_default().to_lowercase();
+    let error = match lower(&one) == lower(&other) {
+        true => Error::failed(format!("the names `{one}` and `{other}` differ only by case")),
+        false => Error::failed(format!("the names `{one}` and `{other}` are different forms of the same letters"))
+            .cause(format!("as ASCII: `{}` and `{}`", one.escape_default(), other.escape_default())),
+    };
+    error.cause("Windows and macOS would keep one of them")
 }
 
 /// The failure of a tree with more files than a slice may have.
@@ -165,6 +189,8 @@ mod tests {
             "..",
             "a?b",
             "lpt1.tar.gz",
+            "COM¹",
+            "lpt³.json",
         ] {
             assert!(component_problem(bad).is_some(), "{bad:?}");
         }
@@ -179,11 +205,45 @@ mod tests {
             "é.json",
             "café",
             "日本語.json",
+            "com⁴.json",
             "a b",
         ] {
             assert!(component_problem(good).is_none(), "{good:?}");
         }
         assert!(component_problem(&"x".repeat(256)).is_some());
+    }
+
+    #[test]
+    fn names_that_are_one_file_on_some_system() {
+        let table: &[&[&str]] = &[
+            &["a/b", "A/B"],
+            &["café", "cafe\u{301}", "CAFÉ", "CAFE\u{301}"],
+            &["straße", "STRASSE", "strasse", "STRAẞE"],
+            &["ſ", "s", "S"],
+            &["σ", "ς", "Σ"],
+            &["k", "\u{212a}"],
+            &["å", "\u{212b}", "a\u{30a}"],
+            // Marks in another order.
+            &["a\u{323}\u{307}", "a\u{307}\u{323}", "\u{1ea1}\u{307}"],
+            &["가", "\u{1100}\u{1161}"],
+            &["İ", "i\u{307}"],
+            &["i", "I"],
+            &["ı"],
+            &["cafe"],
+            &["ﬁ", "fi", "FI"],
+            &["²"],
+            &["2"],
+            &["日本語"],
+            &["ｱ"],
+            &["ア"],
+        ];
+        for (at, names) in table.iter().enumerate() {
+            for (other_at, others) in table.iter().enumerate() {
+                for (name, other) in names.iter().flat_map(|name| others.iter().map(move |other| (name, other))) {
+                    assert_eq!(folded(name) == folded(other), at == other_at, "{name} {other}");
+                }
+            }
+        }
     }
 
     #[test]
@@ -196,6 +256,7 @@ mod tests {
         assert!(slice(&[("a/b.json", "100644")]).is_ok());
         assert!(slice(&[("a/B.json", "100644"), ("a/b.json", "100644")]).is_err());
         assert!(slice(&[("A/x", "100644"), ("a/y", "100644")]).is_err());
+        assert!(slice(&[("é/x", "100644"), ("e\u{301}/y", "100644")]).is_err());
         assert!(slice(&[("a", "120000")]).is_err());
         assert!(slice(&[("a", "160000")]).is_err());
         assert!(slice(&[("aaaaaaaaaa/bbbbbbbbbb", "100644")]).is_err());

@@ -146,3 +146,31 @@ fn an_assets_folder_of_any_name() {
         run(&checkout, s.code.env(), "git", ["status"]).ok();
     }
 }
+
+/// Files that a system which ignores case, or the form of a letter, would keep one of.
+#[test]
+fn names_that_are_one_file_elsewhere_are_refused() {
+    let twins = [("café.json", "cafe\u{301}.json"), ("straße.json", "STRASSE.json"), ("\u{1e9e}", "ß")];
+    for (one, other) in twins {
+        with_every_git(|world| {
+            let repo = world.assets_repo("assets");
+            let path = |name: &str| format!("recordings/sdk/a/{name}");
+            let good = repo.commit("main", &[(&path("a.json"), "a\n")]);
+            let bad = repo.commit("bad", &[(&path(one), "1\n"), (&path(other), "2\n")]);
+            let code = world.code_repo("code");
+            code.branch_manifest("sdk/a", &repo.path.to_string_lossy(), &bad);
+            code.assets(["restore", "sdk/a"]).fails(1).says(one).says(other);
+            assert!(code.checkouts().is_empty());
+            code.branch_manifest("sdk/a", &repo.path.to_string_lossy(), &good);
+            code.assets(["restore", "sdk/a"]).ok();
+            let file = |name: &str| code.only_checkout().join(path(name));
+            write(&file(one), "1\n");
+            write(&file(other), "2\n");
+            code.assets(["push", "sdk/a"]).fails(1).says(one).says(other);
+            assert_eq!(repo.rev("auto/a"), None);
+            // One alone is fine.
+            std::fs::remove_file(file(other)).unwrap();
+            code.assets(["push", "sdk/a"]).ok();
+        });
+    }
+}

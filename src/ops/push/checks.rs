@@ -56,8 +56,10 @@ impl Push<'_> {
                     Entry::Occupied(known) => known.into_mut(),
                     Entry::Vacant(unknown) => unknown.insert(names_in(&join(&self.checkout.dir, folder))?),
                 };
-                let lower = name.to_lowercase();
-                if let Some(twin) = siblings.iter().find(|other| *other != name && other.to_lowercase() == lower) {
+                let folded = paths::folded(name);
+                let same: Vec<&String> = siblings.iter().filter(|other| paths::folded(other) == folded).collect();
+                // A single one is the file itself, whose name the system may write in another form than git.
+                if let Some(twin) = same.iter().find(|other| same.len() > 1 && **other != name) {
                     return Err(paths::twins(path, twin).hint("rename one of them (or the test that records it)"));
                 }
             }
