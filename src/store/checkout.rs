@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::composite::Slices;
+use super::config::{FileSystem, config};
 use super::files::{entries_of, is_there, read_if_there, text_if_there};
 use super::git_dir::{self, path_of_ref_name, read_head, read_ref, ref_name_of};
 use super::lock::{Lock, holder_of, remove_stale_git_locks};
@@ -277,7 +278,9 @@ impl Checkout {
 
     /// Writes the git directory of a new checkout.
     pub fn create(&self, head: &Oid, slices: &Slices) -> Result<()> {
-        git_dir::create(&self.git_dir, &config(self.store.url()), &format!("{head}\n"))?;
+        let config = config(self.store.url(), FileSystem::default());
+        git_dir::create(&self.git_dir, &config, &format!("{head}\n"))?;
+        self.note_file_system()?;
         self.borrow_from_store()?;
         self.set_cone(slices)?;
         Ok(())
@@ -332,20 +335,6 @@ impl Checkout {
         self.write_if_different("info/sparse-checkout", git_dir::cone_patterns(slices.keys()).as_bytes())
     }
 
-    /// Makes a checkout that another tool made work like one of ours, before it is changed.
-    pub fn adopt(&self) -> Result<()> {
-        self.write_if_different("info/attributes", git_dir::ATTRIBUTES.as_bytes())?;
-        self.write_if_different("config", config(self.store.url()).as_bytes())?;
-        git_dir::remove_if_there(&self.git_dir.join("config.worktree"))
-    }
-
-    /// Whether its configuration is exactly what we write.
-    pub fn has_our_config(&self) -> Result<bool> {
-        let bytes = read_if_there(&self.git_dir.join("config"))?;
-        let same = bytes.is_some_and(|bytes| bytes == config(self.store.url()).as_bytes());
-        Ok(same && !is_there(&self.git_dir.join("config.worktree"))?)
-    }
-
     /// Takes the lock of this checkout and clears away what killed gits left in it.
     pub fn lock(&self) -> Result<Lock> {
         prepare_folder(&self.folder)?;
@@ -388,7 +377,7 @@ impl Checkout {
         Ok(index)
     }
 
-    fn write_if_different(&self, name: &str, content: &[u8]) -> Result<bool> {
+    pub(super) fn write_if_different(&self, name: &str, content: &[u8]) -> Result<bool> {
         let file = self.git_dir.join(name);
         if read_if_there(&file)?.is_some_and(|old| old == content) {
             return Ok(false);
@@ -426,14 +415,4 @@ pub fn check_folder(folder: &Path) -> Result<()> {
             .hint("delete it; to keep recordings elsewhere set `PROXY_ASSETS_FOLDER`")),
         _ => Ok(()),
     }
-}
-
-fn config(url: &RemoteUrl) -> String {
-    let url = url.as_str().replace('\\', "\\\\").replace('"', "\\\"");
-    format!(
-        "[core]\n\trepositoryformatversion = 1\n\tbare = false\n\tlogAllRefUpdates = false\n\tfilemode = false\n\tsymlinks = false\n\
-         \tautocrlf = false\n\tlongpaths = true\n\tsparseCheckout = true\n\tsparseCheckoutCone = true\n\
-         [gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n[extensions]\n\tpartialClone = origin\n\
-         [remote \"origin\"]\n\turl = \"{url}\"\n\tpromisor = true\n\tpartialclonefilter = blob:none\n"
-    )
 }

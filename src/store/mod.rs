@@ -7,6 +7,7 @@ pub mod apart;
 pub mod census;
 pub mod checkout;
 pub mod composite;
+mod config;
 pub mod files;
 mod filter;
 pub mod git_dir;

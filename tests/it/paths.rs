@@ -174,3 +174,29 @@ fn names_that_are_one_file_elsewhere_are_refused() {
         });
     }
 }
+
+/// A file system that ignores case is known by `CONFIG`, which names `config` there; here it is a file of its own.
+#[test]
+fn git_is_told_of_a_file_system_that_ignores_case() {
+    with_every_git(|world| {
+        let s = Scene::new(world, b"code");
+        s.ok(&["restore", "--all"]);
+        let git_dir = s.code.only_checkout().join(".git");
+        let setting = || run(&git_dir, s.code.env(), "git", ["config", "core.ignorecase"]).stdout;
+        assert_eq!(setting(), "", "as git has it by itself");
+        let ours = std::fs::read(git_dir.join("config")).unwrap();
+        write(&git_dir.join("CONFIG"), "");
+        s.pin("sdk/a", 1);
+        s.ok(&["restore", "--all"]);
+        assert_eq!(setting(), "true\n");
+        let written = || std::fs::metadata(git_dir.join("config")).unwrap().modified().unwrap();
+        let before = written();
+        s.pin("sdk/a", 0);
+        s.ok(&["restore", "--all"]);
+        assert_eq!(written(), before, "it is ours, and needs no second look");
+        std::fs::remove_file(git_dir.join("CONFIG")).unwrap();
+        s.pin("sdk/a", 1);
+        s.ok(&["restore", "--all"]);
+        assert_eq!(std::fs::read(git_dir.join("config")).unwrap(), ours);
+    });
+}
