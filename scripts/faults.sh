@@ -4,14 +4,14 @@
 #
 #   scripts/faults.sh                    below ten minutes on two cores
 #   scripts/faults.sh --full             about one and three quarter hours
-#   scripts/faults.sh --only kill,cut    some classes: kill, cut, disk, planted, races
+#   scripts/faults.sh --only kill,cut    some classes: kill, cut, disk, planted, races, model
 #   scripts/faults.sh --seed 7           the same points again
 set -eu
 cd "$(dirname "$0")/.."
 
 usage() { sed -n 's/^#  //p' "$0" >&2; exit 2; }
 
-full='' only=kill,cut,disk,planted,races seeds=''
+full='' only=kill,cut,disk,planted,races,model seeds=''
 while [ $# -gt 0 ]; do
     case $1 in
         --full) full=1 ;;
@@ -22,17 +22,17 @@ while [ $# -gt 0 ]; do
     shift
 done
 for class in $(echo "$only" | tr , ' '); do
-    case $class in kill | cut | disk | planted | races) ;; *) usage ;; esac
+    case $class in kill | cut | disk | planted | races | model) ;; *) usage ;; esac
 done
 if [ -n "$full" ]; then
     seeds=${seeds:-1 2 3}
-    kill=500 random=10000 cut=2800 answers=600 disk=950 planted=589 restores=100 pushes=50
+    kill=500 random=10000 cut=2800 answers=600 disk=950 planted=589 restores=100 pushes=50 model=2000
 else
     seeds=${seeds:-$(date +%s)}
-    kill=95 random=114 cut=60 answers=30 disk=76 planted=114 restores=4 pushes=2
+    kill=95 random=114 cut=60 answers=30 disk=76 planted=114 restores=4 pushes=2 model=60
 fi
 
-cargo test --quiet --test faults --no-run
+cargo test --quiet --test faults --test model --no-run
 mkdir -p "${CARGO_TARGET_DIR:-target}"
 tables=$(cd "${CARGO_TARGET_DIR:-target}" && pwd)
 # Fewer waits for a disk that nobody pulls the plug of.
@@ -55,6 +55,12 @@ busy() {
         run "$first" races::pushes FAULTS_PUSHES=$pushes
     fi
 }
+histories() { # Random histories of teams: tests/model.
+    printf 'MODEL_RUNS=%s, seed %s\n' "$model" "$first" >&2
+    : >"$tables/faults.model.tsv"
+    env MODEL_TABLE="$tables/faults.model.tsv" MODEL_SCRIPTS="$tables/model" MODEL_SEED="$first" MODEL_RUNS="$model" \
+        MODEL_STEPS=60 cargo test --quiet --test model -- --nocapture >&2
+}
 waiting() {
     if wanted cut; then
         run "$first" network::cut FAULTS_CUT=$cut
@@ -76,6 +82,7 @@ lane waiting &
 beside=$!
 failed=''
 lane busy || failed=1
+if wanted model; then histories || failed=1; fi
 wait "$beside" || failed=1
 trap - INT TERM
 
@@ -85,4 +92,10 @@ awk -F '\t' '
     { printf "%-24s %8d %8d %8d %8d %8d %8d\n", $1, $2, $3, $4, $5, $6, $7; for (i = 2; i <= 7; i++) sum[i] += $i }
     END { printf "%-24s %8d %8d %8d %8d %8d %8d\n", "all", sum[2], sum[3], sum[4], sum[5], sum[6], sum[7] }
 ' "$tables/faults.busy.tsv" "$tables/faults.waiting.tsv"
+if wanted model; then
+    awk -F '\t' '
+        NR == 1 { printf "\n%d histories of %d steps by teams (tests/model), %d with a broken promise\n", $1, $2, $3; next }
+        { printf "%8d  %s\n", $2, $1 }
+    ' "$tables/faults.model.tsv"
+fi
 [ -z "$failed" ]
