@@ -335,13 +335,13 @@ impl fmt::Display for Fault {
 /// Reads what [`Setup`] prints.
 pub fn parse_setup(line: &str) -> Option<Setup> {
     let parts: Vec<&str> = line.split(' ').collect();
-    let ["setup", users, shared_cache, git, url, disks] = parts[..] else { return None };
+    let ["setup", users, shared_cache, git, url, ref rest @ ..] = parts[..] else { return None };
     Some(Setup {
         users: users.parse().ok()?,
         shared_cache: shared_cache.parse().ok()?,
         git: git.parse().ok()?,
         url: url.parse().ok()?,
-        disks: disks.parse().ok()?,
+        disks: *rest == ["true"],
     })
 }
 

@@ -38,6 +38,8 @@ pub struct Place {
     pub pending: Changes,
     /// A command was cut short here, or HEAD was moved: where each slice may be. The next command that succeeds settles it.
     pub unsettled: Option<BTreeMap<String, BTreeSet<String>>>,
+    /// What a file may be besides, while it is not settled.
+    pub maybe: BTreeMap<String, BTreeSet<Option<String>>>,
     /// Somebody committed here by hand, and no command has taken it back yet.
     pub by_hand: Option<&'static str>,
     /// Its index or its store was taken away: `status` only reads, and cannot tell what is pending.
@@ -302,9 +304,8 @@ impl Oracle {
                 if is_below(&package.slice(), path) {
                     let place = self.places[user].entry(package.checkout.clone()).or_default();
                     // A push may have taken what was there before.
-                    let old = Changes::from([(path.to_string(), place.pending.get(path).cloned().flatten())]);
-                    place.sent.entry(package.slice()).or_default().push(old);
-                    place.pending.insert(path.into(), Some(blob.clone()));
+                    let old = place.pending.insert(path.into(), Some(blob.clone()));
+                    place.maybe.entry(path.into()).or_default().extend(old);
                     place.unsettled.get_or_insert_default();
                 }
             }

@@ -66,10 +66,11 @@ impl Oracle {
             for (_, _, commit) in checkout.entries() {
                 there.extend(world.objects.entry(&commit).into_values().flatten());
             }
-            if let Some(stash) = checkout.refs.get("refs/stash") {
-                for commit in world.objects.history([stash]) {
-                    there.extend(world.objects.entry(&commit).into_values().flatten());
-                }
+            // What the user has put under a ref of his own.
+            let own =
+                checkout.refs.iter().filter(|(name, _)| *name == "refs/stash" || name.starts_with("refs/heads/mine"));
+            for commit in world.objects.history(own.map(|(_, commit)| commit)) {
+                there.extend(world.objects.entry(&commit).into_values().flatten());
             }
         }
         let lost: Vec<(&String, &String)> = before.iter().filter(|(blob, _)| !there.contains(*blob)).collect();

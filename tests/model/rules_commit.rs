@@ -104,6 +104,7 @@ impl Oracle {
             } else {
                 allowed.extend(start.pending.get(path).cloned());
                 allowed.extend(start.sent.iter().filter_map(|sent| sent.get(path).cloned()));
+                allowed.extend(start.maybe.get(path).into_iter().flatten().cloned());
                 allowed.extend(sources.iter().map(|files| files.get(path).cloned()));
                 if let Some(common) = &common
                     && !start.is_loose

@@ -26,9 +26,9 @@ impl Oracle {
         }
         if case.run.code.is_none() || (case.is_faulty() && case.run.code != Some(0)) {
             self.cut_short(case, &name, []);
-            let pending = &mut self.places[case.user].entry(name).or_default().pending;
+            let place = self.places[case.user].entry(name).or_default();
             for (path, blob) in held {
-                pending.insert(path, blob);
+                place.maybe.entry(path).or_default().insert(blob);
             }
             return Ok(());
         }
@@ -67,9 +67,10 @@ impl Oracle {
         }
         let entry = world.objects.entry(&popped.2);
         if place.unsettled.is_some() {
-            let pending = &mut self.places[case.user].entry(name.clone()).or_default().pending;
-            pending.extend(held);
-            pending.extend(entry);
+            let place = self.places[case.user].entry(name.clone()).or_default();
+            for (path, blob) in held.into_iter().chain(entry) {
+                place.maybe.entry(path).or_default().insert(blob);
+            }
             return self.settle(world, case, &name);
         }
         let mut expected = old.clone();

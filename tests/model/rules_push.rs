@@ -25,6 +25,7 @@ pub struct Start {
     pub sent: Vec<Changes>,
     /// Some of what counts as pending may have been stashed by a command that was cut short.
     pub is_loose: bool,
+    pub maybe: BTreeMap<String, BTreeSet<Option<String>>>,
 }
 
 impl Oracle {
@@ -102,6 +103,7 @@ impl Oracle {
         let pending = place.pending.iter().filter(|(path, _)| owner(&shown, path) == Some(&slice));
         Some(Start {
             is_loose: place.unsettled.is_some(),
+            maybe: place.maybe.clone(),
             base,
             // Without a pin the branch is meant, and what is shown is of it.
             pin: self.pins[case.user]

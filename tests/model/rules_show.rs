@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::objects::{Changes, Files, changes};
 use crate::ops::{Answer, Verb};
-use crate::oracle::{Case, Oracle, Place, Violation, composed, is_below, owner, pending_of};
+use crate::oracle::{Case, Oracle, Place, Violation, composed, is_below, owner, pending_of, untrue};
 use crate::world::{Package, USERS, World};
 
 /// One slice that a command is to show.
@@ -223,9 +223,16 @@ impl Oracle {
             let is_in = |(of, changes): &(String, Changes)| {
                 (of.is_empty() || *of == slice || is_below(of, &slice)) && changes.get(path) == Some(blob)
             };
-            if !entries.iter().any(is_in) && place.by_hand.is_none() {
-                let what = format!("{path}, pending before, is neither there nor in a stash entry; {entries:?}");
-                return Err(wrong(case, &target.package, what, &[]));
+            if entries.iter().any(is_in) {
+                continue;
+            }
+            let what = format!("{path}, pending before, is neither there nor in a stash entry; {entries:?}");
+            match (place.by_hand, blob) {
+                (None, _) => return Err(wrong(case, &target.package, what, &[])),
+                (Some("commit" | "amend"), Some(blob)) if !self.told.contains(blob) => {
+                    return Err(untrue("commits by hand are kept", format!("{what}; {}", case.words())));
+                }
+                _ => {}
             }
         }
         // A package around it may have said it.
@@ -235,7 +242,8 @@ impl Oracle {
         let real: BTreeSet<&str> = real.keys().map(String::as_str).collect();
         let is_said =
             |path: &&str| said.iter().any(|said| said == path || said.ends_with('/') && path.starts_with(said));
-        if !real.iter().all(is_said) && place.by_hand.is_none() {
+        let is_noted = case.run.stderr.contains("note: stashed");
+        if !real.iter().all(is_said) && !is_noted && place.by_hand.is_none() {
             return Err(wrong(case, &target.package, format!("stashed {real:?} and said {said:?}"), &[]));
         }
         Ok(())
@@ -264,7 +272,8 @@ impl Oracle {
             Verb::Reset { yes, .. } => !yes,
             _ => false,
         };
-        keeps && (is_pending || place.unsettled.is_some()) && case.run.code == Some(3)
+        let is_loose = place.pending.keys().any(|path| owner(&place.shown, path).is_none());
+        keeps && (is_pending || is_loose || place.unsettled.is_some()) && case.run.code == Some(3)
     }
 
     /// The stash entries of a checkout: their slices, and what they hold.
@@ -318,7 +327,8 @@ impl Oracle {
         let base = composed(world, &shown, case.after.checkouts.get(name));
         let differs = pending_of(&shown, &base, &self.within(world, name, &files));
         for (path, blob) in &differs {
-            if place.pending.get(path) != Some(blob) {
+            let may_be = place.maybe.get(path).is_some_and(|maybe| maybe.contains(blob));
+            if place.pending.get(path) != Some(blob) && !may_be {
                 let is = blob.as_ref().map_or("not there".to_string(), |blob| world.say(blob));
                 let package = world.packages.iter().find(|package| is_below(&package.slice(), path)).cloned();
                 let what = format!(
@@ -333,6 +343,7 @@ impl Oracle {
         place.shown = shown;
         place.pending = differs;
         place.unsettled = None;
+        place.maybe.clear();
         place.by_hand = None;
         Ok(())
     }
