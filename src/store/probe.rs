@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use super::{CONFIG, HEAD, Store, git_dir, pack};
-use crate::error::{AtPath, Error, Kind, Result, shell_word};
+use crate::error::{AtPath, Error, Result};
 use crate::git::failure::Failure;
 use crate::git::{Git, Place, Repo, parse};
 
@@ -39,6 +39,8 @@ impl Nowhere {
 #[cfg(unix)]
 fn right_on_files(path: &Path) -> PushRight {
     use rustix::fs::{Access, access};
+
+    use crate::error::{Kind, shell_word};
     let mut bare = path.as_os_str().to_os_string();
     bare.push(".git");
     let bare = Path::new(&bare);
