@@ -355,7 +355,7 @@ impl World {
 
     /// Fills the disk of a user but for some kilobytes.
     fn fill(&self, user: usize, left: usize) {
-        let stat = rustix::fs::statvfs(&self.disk(user)).expect("the disk can be asked");
+        let stat = rustix::fs::statvfs(self.disk(user)).expect("the disk can be asked");
         let free = (stat.f_bavail * stat.f_frsize) as usize;
         let filler = vec![0; free.saturating_sub(left * 1024)];
         let _ = std::fs::write(self.disk(user).join(FILLER), filler);

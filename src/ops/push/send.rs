@@ -7,6 +7,7 @@ use crate::git::failure::{Failure, classify};
 use crate::git::parse::PushAnswer;
 use crate::git::{Output, Repo, Signature};
 use crate::interrupt::sleep;
+use crate::manifest::Pin;
 use crate::names::Oid;
 use crate::store::git_dir::write_ref;
 use crate::store::probe::Nowhere;
@@ -36,8 +37,8 @@ impl Push<'_> {
     pub(super) fn send_tag(&self, commit: &Oid, to: &str) -> Result<Sent> {
         let arrived = || Sent { commit: commit.clone(), rebased: false, others: 0, listing: None };
         let mut attempt = self.send(commit, to, None, Parent::IsListed)?;
-        if matches!(attempt, Attempt::NoPin(_)) {
-            // The branch that led to the base has moved on, so git wanted to send the files of the base too.
+        if matches!(attempt, Attempt::NoPin(_)) && !matches!(self.manifest.pin(), Pin::Tag(_)) {
+            // No tag is pinned yet. The branch that led to the base has moved on, so git wanted to send the files of the base too.
             attempt = self.send(commit, to, None, Parent::IsAsked)?;
         }
         match attempt {
