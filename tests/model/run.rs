@@ -10,6 +10,7 @@ use crate::oracle::{Oracle, Violation};
 use crate::world::World;
 
 /// What the runs have in common.
+#[derive(Clone)]
 pub struct Tools {
     pub gits: Vec<PathBuf>,
     pub assets: PathBuf,
