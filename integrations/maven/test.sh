@@ -3,8 +3,21 @@
 . "$(dirname "$0")/../testing.sh"
 
 plugins=/usr/share/maven-repo
-if ! command -v mvn >/dev/null || ! [ -d "$plugins/org/codehaus/mojo/exec-maven-plugin/3.1.0" ]; then
-    skip "there is no mvn, or not its plugins (Debian: libexec-maven-plugin-java, libsurefire-java, junit4)"
+# Maven's own bindings of `mvn test` for a jar, the exec plugin of the example and JUnit.
+needed=(
+    org/apache/maven/plugins/maven-resources-plugin
+    org/apache/maven/plugins/maven-compiler-plugin
+    org/apache/maven/plugins/maven-surefire-plugin
+    org/codehaus/mojo/exec-maven-plugin/3.1.0
+    junit/junit
+)
+missing=()
+command -v mvn >/dev/null || missing+=(mvn)
+for plugin in "${needed[@]}"; do
+    [ -d "$plugins/$plugin" ] || missing+=("$plugin")
+done
+if [ ${#missing[@]} -gt 0 ]; then
+    skip "not on this machine: ${missing[*]} (Debian: maven libmaven-resources-plugin-java libmaven-compiler-plugin-java libsurefire-java libexec-maven-plugin-java junit4)"
     exit
 fi
 make_repos "$integrations/maven/example"
