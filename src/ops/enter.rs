@@ -160,7 +160,7 @@ fn uncommit(checkout: &Checkout) -> Result<()> {
         if commit == shown || parents.contains(&shown) || is_amended {
             let what = format!("`{}` was committed there by hand; its changes are pending again", head.short());
             checkout.repo.git.report().note(&what);
-            checkout.repo.git.report().note(&format!("`{kept}` keeps the commit"));
+            checkout.repo.git.report().note(&format!("`{}` keeps the commit", kept.name));
             return checkout.record(&shown, &Slices::new(), None);
         }
         match parents.into_iter().next() {
@@ -169,7 +169,7 @@ fn uncommit(checkout: &Checkout) -> Result<()> {
         }
     }
     let what = format!("HEAD is the commit `{}` made by hand, which is not on top of what is shown", head.short());
-    checkout.repo.git.report().note(&format!("{what}; `{kept}` keeps it"));
+    checkout.repo.git.report().note(&format!("{what}; `{}` keeps it", kept.name));
     Ok(())
 }
 

@@ -52,6 +52,13 @@ pub struct Checkout {
     is_tag_form: bool,
 }
 
+/// The ref that keeps a commit made by hand.
+pub struct KeptCommit {
+    pub name: String,
+    /// Whether no ref led to it before.
+    pub is_new: bool,
+}
+
 /// Where a manifest's checkout is, without looking at the disk.
 pub fn dir_of(folder: &Path, manifest: &Manifest) -> PathBuf {
     folder.join(manifest.checkout_name())
@@ -256,24 +263,34 @@ impl Checkout {
         git_dir::write_ref(&self.git_dir, LEFT, shown)
     }
 
-    /// Keeps what somebody committed here by hand under a ref, before HEAD leaves it; returns the ref's name. Nothing for
-    /// a commit that a ref leads to already, or that came from the assets repo.
-    pub fn keep_commit(&self, commit: &Oid) -> Result<Option<String>> {
-        let mut refs = git_dir::refs_below(&self.git_dir, "refs/")?;
-        if self.is_tag_form {
-            // It is moved, and does not keep anything.
-            refs.remove(MAIN.trim_start_matches("refs/"));
+    /// Keeps a commit that was made here by hand under a ref, before HEAD leaves it. Nothing for a commit that came from
+    /// the assets repo, or that is a stash entry.
+    pub fn keep_commit(&self, commit: &Oid) -> Result<Option<KeptCommit>> {
+        let refs = git_dir::refs_below(&self.git_dir, "refs/")?;
+        let leading: Vec<String> = refs
+            .into_iter()
+            .filter(|(_, known)| known == commit)
+            .map(|(name, _)| format!("refs/{name}"))
+            .filter(|name| !(self.is_tag_form && name == MAIN)) // It is moved, and does not keep anything.
+            .collect();
+        let is_known = |name: &String| {
+            name == SHOWN || [SLICES, TAGS, STASH, "refs/remotes/"].iter().any(|prefix| name.starts_with(prefix))
+        };
+        if leading.iter().any(is_known) {
+            return Ok(None);
         }
-        let has_ref = refs.values().any(|known| known == commit);
         self.store.create()?;
         let mut store = self.store.with_objects_of(&[self.store.objects_dir()]).objects()?;
         // Git by hand may have downloaded it without the store.
-        if has_ref || store.commit(commit.as_str())?.is_some() || self.repo.is_from_promisor(commit)? {
+        if store.commit(commit.as_str())?.is_some() || self.repo.is_from_promisor(commit)? {
             return Ok(None);
+        }
+        if let Some(name) = leading.into_iter().next() {
+            return Ok(Some(KeptCommit { name, is_new: false }));
         }
         let name = format!("{BY_HAND}{commit}");
         git_dir::write_ref(&self.git_dir, &name, commit)?;
-        Ok(Some(name))
+        Ok(Some(KeptCommit { name, is_new: true }))
     }
 
     /// Writes the git directory of a new checkout.

@@ -69,20 +69,33 @@ impl Store {
     /// # Errors
     /// When the remote cannot be asked, or does not have them.
     pub fn ensure_blobs(&self, blobs: &[Oid]) -> Result<()> {
-        if blobs.is_empty() {
+        let filter = filter::large(&self.access.limits);
+        self.download(blobs, filter, false, &format!("{} above the slices", count(blobs.len(), "file")))
+    }
+
+    /// Downloads commits with all their trees, also where some are here: a store may have a commit without trees that no slice
+    /// needed so far.
+    ///
+    /// # Errors
+    /// When the remote cannot be asked, or does not have them.
+    pub fn fetch_trees(&self, commits: &[Oid]) -> Result<()> {
+        self.download(commits, Filter::NoBlobs, true, &format!("the folders of {}", count(commits.len(), "commit")))
+    }
+
+    fn download(&self, ids: &[Oid], filter: Filter, shallow: bool, what: &str) -> Result<()> {
+        if ids.is_empty() {
             return Ok(());
         }
         if self.access.offline {
-            return Err(self.not_here_while_offline(&[format!("{} above the slices", count(blobs.len(), "file"))]));
+            return Err(self.not_here_while_offline(&[what.to_string()]));
         }
         self.make_stores_folder()?;
         let _lock = Lock::take(&lock_file(&self.dir), &self.access.patience, self.repo.git.report())?;
         self.create()?;
         lock::remove_stale_git_locks(&self.dir)?;
         lane::take_in_left_over(&self.dir)?;
-        let wants = vec![(0, blobs.iter().map(Oid::to_string).collect())];
-        let part = Part { wants, filter: filter::large(&self.access.limits), shallow: false };
-        self.fetch_part(&part, 0, &Merging::default()).map(drop)
+        let wants = vec![(0, ids.iter().map(Oid::to_string).collect())];
+        self.fetch_part(&Part { wants, filter, shallow }, 0, &Merging::default()).map(drop)
     }
 }
 

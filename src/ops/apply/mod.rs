@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use super::{join, stash};
 use crate::error::{AtPath, Error, Result};
-use crate::git::parse::{Change, ChangeKind};
+use crate::git::parse::{Change, ChangeKind, TreeChange};
 use crate::manifest::Pin;
 use crate::names::{Oid, RepoPath, one_line};
 use crate::store::Want;
@@ -84,7 +84,7 @@ pub fn build(
     let mut output = fresh.repo.read_tree_switch(None, &transition.to)?;
     if Switch::of(&output) == Switch::MissingObjects {
         // They are in the objects of another checkout, which this one does not see.
-        fetch_all(fresh, &transition.slices)?;
+        fetch_missing(fresh, &transition.slices)?;
         output = fresh.repo.read_tree_switch(None, &transition.to)?;
     }
     check(output, fresh)?;
@@ -193,10 +193,7 @@ fn attempt(checkout: &Checkout, transition: &Transition) -> Result<Attempt> {
         let modified = |(path, _)| Change { path, kind: ChangeKind::Modified };
         return Ok(Attempt::Blocked(changed.into_iter().map(modified).collect()));
     }
-    let changes = match transition.from == transition.to {
-        true => Vec::new(),
-        false => checkout.repo.diff_tree(&transition.from, &transition.to, None)?,
-    };
+    let changes = tree_changes(checkout, transition)?;
     let mut overwritten = untracked_in_the_way(checkout, &changes)?;
     if !overwritten.is_empty() {
         displaced.put_back()?;
@@ -222,7 +219,7 @@ fn attempt(checkout: &Checkout, transition: &Transition) -> Result<Attempt> {
         }
         Switch::MissingObjects => {
             // The store was deleted, and git by hand brought back a part of it.
-            fetch_all(checkout, &transition.slices)?;
+            fetch_missing(checkout, &transition.slices)?;
             repair::finish(checkout, transition)?;
             return Ok(Attempt::Repaired);
         }
@@ -235,7 +232,7 @@ fn attempt(checkout: &Checkout, transition: &Transition) -> Result<Attempt> {
         match Switch::of_cone(&output) {
             Switch::Done => {}
             Switch::MissingObjects => {
-                fetch_all(checkout, &transition.slices)?;
+                fetch_missing(checkout, &transition.slices)?;
                 repair::finish(checkout, transition)?;
                 return Ok(Attempt::Repaired);
             }
@@ -249,6 +246,21 @@ fn attempt(checkout: &Checkout, transition: &Transition) -> Result<Attempt> {
     }
     put_back(checkout, &transition.put_back)?;
     Ok(Attempt::Done(displaced))
+}
+
+/// How the commit to show differs from what is shown, in all folders.
+fn tree_changes(checkout: &Checkout, transition: &Transition) -> Result<Vec<TreeChange>> {
+    if transition.from == transition.to {
+        return Ok(Vec::new());
+    }
+    let diff = || checkout.repo.diff_tree(&transition.from, &transition.to, None);
+    match diff() {
+        Err(error) if switch::is_about_missing_objects(&error) => {
+            fetch_missing(checkout, &transition.slices)?;
+            diff()
+        }
+        changes => changes,
+    }
 }
 
 /// Makes the refs say what is shown.
@@ -351,6 +363,15 @@ pub fn fetch_all(checkout: &Checkout, slices: &Slices) -> Result<()> {
     checkout.borrow_from_store()
 }
 
+/// As [`fetch_all`], and the trees outside of the slices too, when git misses something.
+fn fetch_missing(checkout: &Checkout, slices: &Slices) -> Result<()> {
+    fetch_all(checkout, slices)?;
+    let mut pins: Vec<Oid> = slices.values().cloned().collect();
+    pins.sort();
+    pins.dedup();
+    checkout.store.fetch_trees(&pins)
+}
+
 /// Writes the files as the index has them; those it does not have stay away.
 ///
 /// # Errors
@@ -408,7 +429,7 @@ pub fn rebuild_index(checkout: &Checkout, head: &Oid) -> Result<()> {
     // A second time, to mark what the cone does not show.
     let mut output = checkout.repo.read_tree_switch(Some(head), head)?;
     if Switch::of_cone(&output) == Switch::MissingObjects {
-        fetch_all(checkout, &slices)?;
+        fetch_missing(checkout, &slices)?;
         output = checkout.repo.read_tree_switch(Some(head), head)?;
     }
     match Switch::of_cone(&output) {

@@ -22,6 +22,14 @@ pub enum Switch {
     Failed,
 }
 
+/// Git's words about objects that are not here.
+const MISSING: &[&str] = &["from promisor remote", "unable to read sha1 file", "unable to read tree", "missing object"];
+
+/// Whether git failed because of objects that are not here.
+pub fn is_about_missing_objects(error: &Error) -> bool {
+    error.causes.iter().any(|cause| MISSING.iter().any(|words| cause.contains(words)))
+}
+
 impl Switch {
     /// What the output of a switch to another tree means.
     pub fn of(output: &Output) -> Switch {
@@ -52,8 +60,7 @@ impl Switch {
         if says(&["not uptodate", "would be overwritten", "would be removed", "would lose untracked"]) {
             return Switch::Blocked;
         }
-        let missing = ["from promisor remote", "unable to read sha1 file", "unable to read tree", "missing object"];
-        if says(&missing) { Switch::MissingObjects } else { Switch::Failed }
+        if says(MISSING) { Switch::MissingObjects } else { Switch::Failed }
     }
 }
 

@@ -288,7 +288,7 @@ impl Race<'_> {
 impl Push<'_> {
     /// A commit on `tip` with some edits and nothing else, made through an index file of its own.
     fn commit_on(&self, tip: &Oid, edits: &Edits) -> Result<Oid> {
-        let repo = self.writer();
+        let repo = self.whole_writer();
         let index = self.checkout.git_dir.join("assets-index-merge");
         let _ = std::fs::remove_file(&index);
         repo.read_tree_into(&index, tip)?;
@@ -297,7 +297,7 @@ impl Push<'_> {
         repo.update_index_info(&index, &removed.into_iter().chain(set).collect::<Vec<_>>())?;
         let tree = repo.write_tree(&index)?;
         let _ = std::fs::remove_file(&index);
-        let made = repo.diff_tree(tip, &tree, None)?;
+        let made = self.writer().diff_tree(tip, &tree, None)?;
         self.check_edits(made.iter().map(|change| change.path.as_str()), edits.iter().map(|(path, _)| path.as_str()))?;
         self.commit(&tree, tip)
     }

@@ -32,7 +32,7 @@ impl Push<'_> {
     pub(super) fn mine(&self, pending: &[Change], staged: bool) -> Result<Mine> {
         // Nothing was fetched yet for a checkout that another tool made.
         self.checkout.store.create()?;
-        let repo = self.writer();
+        let repo = self.whole_writer();
         let index = if staged { self.checkout.index_of_head()? } else { self.checkout.copy_index()? };
         let names: Vec<&str> = pending.iter().map(|change| change.path.as_str()).collect();
         repo.update_index(&index, &names)?;
@@ -42,7 +42,7 @@ impl Push<'_> {
         } else {
             // With nothing staged the real index is as HEAD, which is the base.
             let known = if staged { None } else { index_file::changes(&self.checkout.git_dir.join("index"), &index)? };
-            let changes = known.map_or_else(|| repo.diff_tree(&self.base, &whole, None), Ok)?;
+            let changes = known.map_or_else(|| self.writer().diff_tree(&self.base, &whole, None), Ok)?;
             (whole.clone(), changes)
         };
         self.check_edits(changes.iter().map(|change| change.path.as_str()), names)?;
@@ -138,6 +138,14 @@ impl Push<'_> {
         let mut repo = self.checkout.repo.clone();
         repo.place.write_objects = Some(self.checkout.store.objects_dir());
         repo.place.also_objects = vec![self.checkout.git_dir.join("objects")];
+        repo
+    }
+
+    /// As [`Self::writer`], and blind to the checkout's own objects. Git does not write an object that it sees elsewhere, and
+    /// the store would get a commit without the trees and files that a stash entry has.
+    pub(super) fn whole_writer(&self) -> Repo {
+        let mut repo = self.writer();
+        repo.place.also_objects.clear();
         repo
     }
 }

@@ -337,8 +337,8 @@ impl<'a> Group<'a> {
         let last_shown = checkout.shown()?;
         if let Some(moved) = head.as_ref().filter(|head| last_shown.as_ref() != Some(*head)) {
             shown.clear();
-            if let Some(kept) = checkout.keep_commit(moved)? {
-                let note = format!("`{}` was committed there by hand and is kept as `{kept}`", moved.short());
+            if let Some(kept) = checkout.keep_commit(moved)?.filter(|kept| kept.is_new) {
+                let note = format!("`{}` was committed there by hand and is kept as `{}`", moved.short(), kept.name);
                 checkout.repo.git.report().note(&note);
             }
         }

@@ -80,3 +80,22 @@ fn a_deleted_cache_and_a_look_at_the_history() {
         s.shows("b/b.json", "2");
     });
 }
+
+#[test]
+fn a_commit_that_a_ref_leads_to_already_is_pending_again() {
+    // A branch of the user's, and the ref that a command had written before it was killed.
+    for name in ["refs/heads/mine", "refs/assets/by-hand/COMMIT"] {
+        let world = World::new();
+        let s = Scene::new(&world, &[("a/one.json", "1"), ("b/b.json", "1")], &[("a/one.json", "2")]);
+        s.restore("a");
+        s.record("a/one.json", "recorded");
+        s.git(&["commit", "-q", "-a", "-m", "x"]).ok();
+        let commit = s.git(&["rev-parse", "HEAD"]).ok().stdout.trim().to_string();
+        let name = name.replace("COMMIT", &commit);
+        s.git(&["update-ref", &name, &commit]).ok();
+        s.restore("b").says("committed there by hand; its changes are pending again");
+        s.shows("a/one.json", "recorded");
+        assert_eq!(s.assets("push --dry-run sdk/a").ok().stdout, "M recordings/sdk/a/one.json\n");
+        assert_eq!(s.git(&["rev-parse", &name]).ok().stdout.trim(), commit);
+    }
+}

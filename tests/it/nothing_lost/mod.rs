@@ -6,6 +6,7 @@ mod first_shown;
 mod git_by_hand;
 mod ignored;
 mod kinds_of_files;
+mod whole_store;
 
 use std::path::{Path, PathBuf};
 
