@@ -378,9 +378,10 @@ impl Repo {
         if output.succeeded() { one_oid(&output.stdout).map(Some) } else { Ok(None) }
     }
 
-    /// Whether a commit was downloaded, and not made here: `git rev-list --exclude-promisor-objects` leaves it out then.
+    /// Whether a commit was downloaded, and not made here: `git rev-list --exclude-promisor-objects` leaves it out then. Its
+    /// parents need not be here.
     pub fn is_from_promisor(&self, commit: &Oid) -> Result<bool> {
-        let args = ["rev-list", "--max-count=1", "--exclude-promisor-objects", commit.as_str()];
+        let args = ["rev-list", "--no-walk", "--exclude-promisor-objects", commit.as_str()];
         Ok(self.call(args).run()?.checked()?.is_empty())
     }
 

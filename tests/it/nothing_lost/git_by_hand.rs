@@ -65,6 +65,21 @@ fn an_amended_commit_is_pending_again() {
 }
 
 #[test]
+fn an_amended_commit_whose_parent_went_with_the_cache() {
+    with_every_git(|world| {
+        let s = Scene::new(world, &[("a/one.json", "1"), ("b/b.json", "1")], &[]);
+        s.restore("a");
+        s.record("a/one.json", "pushed");
+        s.assets("push sdk/a").ok();
+        s.record("a/one.json", "recorded");
+        s.git(&["commit", "-q", "-a", "--amend", "-m", "amended"]).ok();
+        std::fs::remove_dir_all(world.root().join("cache")).unwrap();
+        s.restore("b").says("committed there by hand; its changes are pending again");
+        s.shows("a/one.json", "recorded");
+    });
+}
+
+#[test]
 fn a_deleted_cache_and_a_look_at_the_history() {
     with_every_git(|world| {
         let s = Scene::new(world, &[("a/a.json", "1"), ("b/b.json", "1")], &[("a/a.json", "2"), ("b/b.json", "2")]);
