@@ -137,9 +137,9 @@ impl Repo {
         self.call(["update-index", "-q", "--refresh"]).config(FILES_OUTSIDE, "true").run().map(drop)
     }
 
-    /// `git checkout-index -f` of some paths: writes them as the index has them.
+    /// `git checkout-index` of some paths: writes them as the index has them, and leaves alone what is there.
     pub fn checkout_index(&self, paths: &[&str]) -> Result<Output> {
-        self.call(["checkout-index", "-f", "-u", "-q", "-z", "--stdin"]).stdin(nul_list(paths)).run()
+        self.call(["checkout-index", "-u", "-q", "-z", "--stdin"]).stdin(nul_list(paths)).run()
     }
 
     /// `git checkout-index -f -a` through another index file.

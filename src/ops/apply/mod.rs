@@ -372,10 +372,11 @@ fn fetch_missing(checkout: &Checkout, slices: &Slices) -> Result<()> {
     checkout.store.fetch_trees(&pins)
 }
 
-/// Writes the files as the index has them; those it does not have stay away.
+/// Writes the files as the index has them; those it does not have stay away. A file that a test has recorded there meanwhile
+/// stays as it is.
 ///
 /// # Errors
-/// When a file would be written over a folder, or a folder over a file: `checkout-index -f` removes what is there.
+/// When a file would be written over a folder, or a folder over a file.
 fn put_back(checkout: &Checkout, paths: &[String]) -> Result<()> {
     if paths.is_empty() {
         return Ok(());
@@ -389,7 +390,8 @@ fn put_back(checkout: &Checkout, paths: &[String]) -> Result<()> {
         .hint("move it away, then run the same command again"));
     }
     let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
-    // Fails for a path that the index does not have, after doing the others; what matters is verified afterwards.
+    // Fails for a path that the index does not have, and for one where a file is, after doing the others; what matters is
+    // verified afterwards.
     checkout.repo.checkout_index(&paths).map(drop)
 }
 

@@ -23,7 +23,13 @@ pub enum Switch {
 }
 
 /// Git's words about objects that are not here.
-const MISSING: &[&str] = &["from promisor remote", "unable to read sha1 file", "unable to read tree", "missing object"];
+const MISSING: &[&str] = &[
+    "from promisor remote",
+    "unable to read sha1 file",
+    "unable to read tree",
+    "failed to unpack tree object",
+    "missing object",
+];
 
 /// Whether git failed because of objects that are not here.
 pub fn is_about_missing_objects(error: &Error) -> bool {

@@ -41,6 +41,21 @@ fn a_file_that_changes_all_the_time_stops_the_restore() {
 }
 
 #[test]
+fn a_recording_written_while_its_deletion_is_undone_stays() {
+    with_every_git(|world| {
+        let s = Scene::new(world, &[("a/a.json", "1"), ("a/b.json", "1"), ("a/c.json", "1")], &[]);
+        s.restore("a");
+        std::fs::remove_file(s.file("a/a.json")).unwrap();
+        std::fs::remove_file(s.file("a/b.json")).unwrap();
+        let write = format!("printf late > {}", s.file("a/a.json").display());
+        let path = s.git_that_first(world, "checkout-index", &write);
+        s.code.assets_with(&[("PATH", path.as_str())], ["reset", "-y", "sdk/a"]).ok();
+        s.shows("a/a.json", "late");
+        s.shows("a/b.json", "1");
+    });
+}
+
+#[test]
 fn a_restore_killed_between_stash_and_switch_leaves_one_entry() {
     with_every_git(|world| {
         let s = Scene::new(world, &[("a/a.json", "1"), ("b/b.json", "1")], &[("a/a.json", "2"), ("b/b.json", "2")]);
