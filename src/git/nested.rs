@@ -8,6 +8,27 @@ pub fn holds_files(folder: &Path) -> bool {
     files_in(folder).map_or(true, |files| !files.is_empty())
 }
 
+/// The first repository at or below `folder`, as a path from it with `/`; empty when it is `folder` itself.
+///
+/// # Errors
+/// When a folder cannot be read.
+pub fn repository_in(folder: &Path) -> io::Result<Option<String>> {
+    let mut open = vec![(folder.to_path_buf(), String::new())];
+    while let Some((folder, prefix)) = open.pop() {
+        for entry in std::fs::read_dir(&folder)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if name.eq_ignore_ascii_case(".git") {
+                return Ok(Some(prefix.trim_end_matches('/').to_string()));
+            }
+            if entry.file_type()?.is_dir() {
+                open.push((entry.path(), format!("{prefix}{}/", name.to_string_lossy())));
+            }
+        }
+    }
+    Ok(None)
+}
+
 /// The files below `folder`, as paths from it with `/`, without what is in a `.git`. Links are files. Names that are not
 /// UTF-8 are replaced as git's messages do, so that they match no file.
 ///

@@ -25,7 +25,7 @@ use crate::store::journal::{self, Journal};
 use crate::store::listing::Listing;
 pub use displace::{Displaced, leads_through_link};
 pub use path_set::PathSet;
-use switch::{Switch, blocking, cannot_write, check, switch, untracked_in_the_way};
+use switch::{Switch, blocking, cannot_write, check, repository_in_the_way, switch, untracked_in_the_way};
 use verify::verify;
 
 /// Where a checkout is to go.
@@ -147,6 +147,10 @@ pub fn change(
                 journal::remove(&checkout.git_dir)?;
                 return Ok(stashed);
             }
+            Attempt::Refused(error) => {
+                journal::remove(&checkout.git_dir)?;
+                return Err(error);
+            }
             Attempt::Blocked(blocking) => blocking,
         };
         journal::remove(&checkout.git_dir)?;
@@ -179,6 +183,8 @@ enum Attempt {
     Repaired,
     /// Nothing has changed: these pending changes are in the way.
     Blocked(Vec<Change>),
+    /// Nothing has changed, and stashing does not help.
+    Refused(Error),
 }
 
 fn attempt(checkout: &Checkout, transition: &Transition) -> Result<Attempt> {
@@ -205,6 +211,13 @@ fn attempt(checkout: &Checkout, transition: &Transition) -> Result<Attempt> {
         others.retain(|change| !is_known(change));
         overwritten.extend(others);
         return Ok(Attempt::Blocked(overwritten));
+    }
+    if let Some(repository) = repository_in_the_way(checkout, transition, &changes)? {
+        displaced.put_back()?;
+        let error = Error::needs_person(format!("the repository `{}` is in the way", repository.display()))
+            .cause("a file has to be where its folder is; nothing was changed")
+            .hint("move it away, then run the same command again");
+        return Ok(Attempt::Refused(error));
     }
     let output = switch(checkout, transition, &changes)?;
     match Switch::of(&output) {

@@ -1,11 +1,12 @@
 //! `git read-tree -m -u` of one commit to another: the files it would harm, and how its words are understood.
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 
 use super::{PathSet, Transition, cone};
-use crate::error::{Error, Result};
-use crate::git::Output;
+use crate::error::{AtPath, Error, Result};
 use crate::git::parse::{Change, ChangeKind, TreeChange};
+use crate::git::{Output, nested};
 use crate::names::{Oid, RepoPath};
 use crate::ops::{join, stash};
 use crate::store::checkout::Checkout;
@@ -150,6 +151,29 @@ pub fn untracked_in_the_way(checkout: &Checkout, changes: &[TreeChange]) -> Resu
     found.sort();
     found.dedup();
     Ok(found)
+}
+
+/// A repository that somebody made in a folder where the commit to show has a file. Its recordings can be stashed, it cannot:
+/// git would leave it and write other files, and exit with 0.
+pub fn repository_in_the_way(
+    checkout: &Checkout,
+    transition: &Transition,
+    changes: &[TreeChange],
+) -> Result<Option<PathBuf>> {
+    let was = checkout.slices()?;
+    let is_written = |path: &str| was.is_empty() || cone::is_in_cone(&was, path);
+    // In the place of a file that is there already, it is a pending change too.
+    let may_be_folder = |change: &TreeChange| change.old.is_none() || !transition.put_back.is_empty();
+    let written = changes.iter().filter(|change| change.new.is_some() && is_written(&change.path));
+    for change in written.filter(|change| may_be_folder(change)) {
+        let folder = join(&checkout.dir, &change.path);
+        if folder.symlink_metadata().is_ok_and(|meta| meta.is_dir())
+            && let Some(repository) = nested::repository_in(&folder).at("read", &folder)?
+        {
+            return Ok(Some(if repository.is_empty() { folder } else { join(&folder, &repository) }));
+        }
+    }
+    Ok(None)
 }
 
 /// The files that a commit no longer has, that the cone does not show, and that are there all the same: recorded in the folder

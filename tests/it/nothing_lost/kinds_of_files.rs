@@ -88,6 +88,36 @@ fn recordings_in_a_nested_repository_are_stashed_file_by_file() {
 }
 
 #[test]
+fn a_nested_repository_in_the_place_of_a_file_refuses_and_stays() {
+    with_every_git(|world| {
+        let s = Scene::new(
+            world,
+            &[("a/z.json", "1"), ("a/y.json", "1")],
+            &[("a/z.json", "2"), ("a/x", "2"), ("a/y.json", "2")],
+        );
+        s.restore("a");
+        for place in ["a/x/nested", "a/y.json"] {
+            let _ = std::fs::remove_file(s.file(place));
+            s.code.git(["init", "-q", &s.file(place).to_string_lossy()]).ok();
+            s.record(&format!("{place}/n.json"), "mine");
+            s.pin("a", &s.new);
+            s.assets("restore sdk/a")
+                .fails(3)
+                .says(&format!("the repository `{}` is in the way", s.file(place).display()));
+            s.shows("a/z.json", "1");
+            s.shows(&format!("{place}/n.json"), "mine");
+            std::fs::rename(s.file(place), world.root().join("away")).unwrap();
+            s.restore("a");
+            s.shows("a/x", "2");
+            s.shows("a/y.json", "2");
+            std::fs::rename(world.root().join("away"), world.root().join(place.replace('/', "-"))).unwrap();
+            s.pin("a", &s.old);
+            s.restore("a");
+        }
+    });
+}
+
+#[test]
 fn a_folder_that_became_a_link_is_not_followed() {
     with_every_git(|world| {
         let s = Scene::new(world, &[("a/deep/z.json", "1"), ("a/y.json", "1")], &[("a/deep/z.json", "2")]);
