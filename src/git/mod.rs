@@ -142,9 +142,9 @@ impl Repo {
         self.call(["checkout-index", "-u", "-q", "-z", "--stdin"]).stdin(nul_list(paths)).run()
     }
 
-    /// `git checkout-index -f -a` through another index file.
-    pub fn checkout_all_of(&self, index: &Path) -> Result<()> {
-        self.call(["checkout-index", "-f", "-q", "-a"]).env("GIT_INDEX_FILE", index).run()?.checked().map(drop)
+    /// `git checkout-index -a` through another index file. It leaves alone what is there, and fails then.
+    pub fn checkout_all_of(&self, index: &Path) -> Result<Output> {
+        self.call(["checkout-index", "-q", "-a"]).env("GIT_INDEX_FILE", index).run()
     }
 
     /// `git checkout-index` of some paths of another index file, below another folder.
@@ -295,9 +295,10 @@ impl Repo {
         call.stdin(nul_list(paths)).run()?.checked().map(drop)
     }
 
-    /// `git read-tree --reset` of one tree in an index file, which keeps what it knows about unchanged files.
+    /// `git read-tree --reset` of one tree in an index file, which keeps what it knows about unchanged files. `-i`: whatever the
+    /// work tree holds; without it git looks at files whose entries are marked to be skipped.
     pub fn reset_index(&self, index: &Path, tree: &Oid) -> Result<()> {
-        let call = self.call(["read-tree", "--reset", tree.as_str()]).env("GIT_INDEX_FILE", index);
+        let call = self.call(["read-tree", "--reset", "-i", tree.as_str()]).env("GIT_INDEX_FILE", index);
         call.config(FILES_OUTSIDE, "true").run()?.checked().map(drop)
     }
 

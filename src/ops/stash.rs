@@ -391,11 +391,33 @@ fn write_files(checkout: &Checkout, edits: &merge::Edits, edited: &[Change]) -> 
         let index = checkout.other_index();
         remove_if_there(&index)?;
         checkout.repo.update_index_info(&index, &written)?;
-        checkout.repo.checkout_all_of(&index)?;
+        let output = checkout.repo.checkout_all_of(&index)?;
         remove_if_there(&index)?;
+        if !output.succeeded() {
+            let recorded = take_back(checkout, &written)?;
+            displaced.put_back()?;
+            return if recorded.is_empty() { output.checked().map(|_| None) } else { Ok(Some(recorded)) };
+        }
     }
     displaced.delete()?;
     Ok(None)
+}
+
+/// Removes what a pop has written that could not write all. Returns the files that a test has recorded meanwhile, which stay.
+fn take_back(checkout: &Checkout, written: &merge::Edits) -> Result<Vec<String>> {
+    let names: Vec<&str> = written.iter().flat_map(|(_, blob)| blob).map(|blob| blob.oid.as_str()).collect();
+    let blobs = checkout.objects()?.contents(&names)?;
+    let mut recorded = Vec::new();
+    for ((path, _), blob) in written.iter().zip(blobs) {
+        let Some(content) = content_at(&checkout.dir, path)? else { continue };
+        let file = join(&checkout.dir, path);
+        // Git may have written the beginning only.
+        match blob.is_some_and(|(_, blob)| blob.starts_with(&content)) {
+            true => std::fs::remove_file(&file).at("remove", &file)?,
+            false => recorded.push(path.clone()),
+        }
+    }
+    Ok(recorded)
 }
 
 fn remove(checkout: &Checkout, entry: &Entry) -> Result<()> {

@@ -228,9 +228,10 @@ impl Look<'_> {
         }
     }
 
-    /// Whether the slice is shown, or somebody recorded into its folder although it is not.
+    /// Whether the slice is shown, also by a slice around it, or recordings were made in its folder although it is not.
     fn has_files(&self, seen: &Seen, manifest: &Manifest) -> bool {
-        let is_shown = matches!(manifest.form, Form::Tag { .. }) || seen.slices.contains_key(&manifest.slice);
+        let shows = |other: &RepoPath| *other == manifest.slice || other.holds(manifest.slice.as_str());
+        let is_shown = matches!(manifest.form, Form::Tag { .. }) || seen.slices.keys().any(shows);
         is_shown || join(&self.checkout.dir, manifest.slice.as_str()).is_dir()
     }
 

@@ -47,9 +47,13 @@ fn file(git_dir: &Path) -> PathBuf {
     git_dir.join(FILE)
 }
 
-/// Whether a change was begun and not completed. Cheap: the no-op path asks it.
-pub fn exists(git_dir: &Path) -> Result<bool> {
-    is_there(&file(git_dir))
+/// The folder of a git directory that holds files which a command took out of the work tree, each at its path there.
+pub const DISPLACED: &str = "assets-displaced";
+
+/// Whether a change was begun and not completed: there is a journal, or a file that was taken out of the work tree. Cheap: the
+/// no-op path asks it.
+pub fn is_interrupted(git_dir: &Path) -> Result<bool> {
+    Ok(is_there(&file(git_dir))? || is_there(&git_dir.join(DISPLACED))?)
 }
 
 /// Reads the journal; `None` when no change was begun.

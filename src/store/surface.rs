@@ -30,7 +30,7 @@ impl Surface {
         let git_dir = dir.join(".git");
         let real = |path: &Path| path.symlink_metadata().is_ok_and(|meta| meta.is_dir());
         let Some(head) = read_head(&git_dir)? else { return Ok(None) };
-        if !real(dir) || !real(&git_dir) || journal::exists(&git_dir)? {
+        if !real(dir) || !real(&git_dir) || journal::is_interrupted(&git_dir)? {
             return Ok(None);
         }
         Ok(Some(Surface { git_dir, head, shown: OnceLock::new(), index: OnceLock::new() }))

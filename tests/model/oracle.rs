@@ -233,7 +233,10 @@ impl Oracle {
                     "commit" => place.by_hand = place.by_hand.or(Some("commit")),
                     "amend" => place.by_hand = Some("amend"),
                     "index-gone" | "head-gone" => place.blind = true,
-                    _ if what.starts_with("switch ") => {
+                    // It fails in a checkout that git cannot use.
+                    _ if what.starts_with("switch ")
+                        && before.checkouts.get(name).is_some_and(|before| before.head != checkout.head) =>
+                    {
                         // What git writes there is no recording, but from here it looks like one.
                         let commit = checkout.head.clone();
                         let moved =

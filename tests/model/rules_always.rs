@@ -231,7 +231,9 @@ impl Oracle {
         let tag = self.pins[case.user].get(&package.dir).cloned().flatten().filter(|_| package.tag_form);
         let Some(tag) = tag.filter(|tag| !self.remote.contains_key(&format!("refs/tags/{tag}"))) else { return Ok(()) };
         let error = case.result(&package.dir).map(|(_, result)| result["error"].to_string()).unwrap_or_default();
-        match error.contains(&tag) || error.contains("pending") || error.contains("not restored") {
+        // Or it says why the command was refused before the tag was looked for.
+        let is_refused = ["pending", "not restored", "is not a plain file", "is in the way", "cannot be used"];
+        match error.contains(&tag) || is_refused.iter().any(|words| error.contains(words)) {
             true => Ok(()),
             false => Err(untrue("a message names what is gone", format!("tag {tag}; {}", case.words()))),
         }

@@ -13,9 +13,7 @@ use crate::names::Oid;
 use crate::ops::join;
 use crate::ops::stash::content_at;
 use crate::store::checkout::Checkout;
-
-/// The folder of a git directory that holds displaced files, each at its path in the work tree.
-const FOLDER: &str = "assets-displaced";
+use crate::store::journal::DISPLACED;
 
 /// Files that were taken out of a work tree.
 #[must_use]
@@ -57,7 +55,7 @@ impl Displaced {
 
     /// The files that an earlier command left; none after one that came to its end.
     pub fn left_over(checkout: &Checkout) -> Result<Displaced> {
-        let folder = checkout.git_dir.join(FOLDER);
+        let folder = checkout.git_dir.join(DISPLACED);
         let paths = nested::files_in(&folder).at("read", &folder)?.into_iter().collect();
         Ok(Displaced { work_tree: checkout.dir.clone(), folder, paths })
     }

@@ -82,7 +82,7 @@ fn why_nothing_may_change(checkout: &Checkout) -> Result<Option<String>> {
     let has = |wanted: &str| names.iter().any(|entry| entry.file_name().to_string_lossy().starts_with(wanted));
     let head = checkout.head()?;
     let why = match () {
-        () if journal::exists(&checkout.git_dir)? => "a command in it was interrupted",
+        () if journal::is_interrupted(&checkout.git_dir)? => "a command in it was interrupted",
         () if has(note::PUSH) => "a push from it was interrupted",
         () if has("worktrees") => "it has linked work trees",
         () if head.is_none() || head != checkout.shown()? => "its HEAD was moved by hand",

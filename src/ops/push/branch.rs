@@ -291,7 +291,7 @@ impl Push<'_> {
         let repo = self.whole_writer();
         let index = self.checkout.git_dir.join("assets-index-merge");
         let _ = std::fs::remove_file(&index);
-        repo.read_tree_into(&index, tip)?;
+        self.writer().read_tree_into(&index, tip)?;
         // Removals first: a file may make room for a folder.
         let (removed, set): (Vec<_>, Vec<_>) = edits.iter().cloned().partition(|(_, blob)| blob.is_none());
         repo.update_index_info(&index, &removed.into_iter().chain(set).collect::<Vec<_>>())?;

@@ -46,7 +46,8 @@ pub enum Publish {
     Replay { edits: Edits, others: usize },
     /// These files were changed here and differently there.
     Conflict(Vec<String>),
-    /// The tip lacks these files of the pin, or has them as they were before: a commit on it would take them back.
+    /// The tip lacks these files of the pin, or has them as they were before, also those that the pin deleted: a commit on it
+    /// would take that back.
     TakesBack(Vec<String>),
 }
 
@@ -160,14 +161,13 @@ fn is_older(change: &TreeChange, ancestry: Ancestry) -> bool {
     of_pin.iter().any(|changed| changed.path == change.path && changed.old == change.new)
 }
 
-/// Whether a difference between pin and tip is a file of the pin that the branch lost, and not news of others.
+/// Whether a difference between pin and tip is a change of the pin that the branch lost, and not news of others.
 fn takes_back(change: &TreeChange, ancestry: Ancestry) -> bool {
-    if change.old.is_none() {
-        return false;
-    }
     match ancestry {
         Ancestry::TipHoldsPin | Ancestry::PinHoldsTip => false,
         Ancestry::Apart { of_pin: Some(of_pin) } => of_pin.iter().any(|changed| changed.path == change.path),
+        // The pin may have deleted it, or others may have added it.
+        _ if change.old.is_none() => false,
         Ancestry::Apart { of_pin: None } => true,
         // Other content may be newer or older. A file that is gone is rarely news.
         Ancestry::Unknown => change.new.is_none(),
@@ -331,6 +331,8 @@ mod tests {
         let files: &[File] = &[("a", 1, 2, 1), ("lost", 1, 1, 0), ("other", 2, 2, 1), ("new", 0, 0, 1)];
         let mine = &files[..1];
         let of_pin = [change("other", 1, 2)];
+        let deletion = [change("other", 1, 0)];
+        let of_a_deletion = Ancestry::Apart { of_pin: Some(&deletion) };
         let (known, unknown) = (Ancestry::Apart { of_pin: Some(&of_pin) }, Ancestry::Apart { of_pin: None });
         let takes_back = |paths: &[&str]| Publish::TakesBack(names(paths));
         let table: &[(&str, &[File], Ancestry, Publish)] = &[
@@ -340,6 +342,12 @@ mod tests {
             ("no common history", files, unknown, takes_back(&["lost", "other"])),
             // The pin changed `other` since they parted; that `lost` is gone is news of the branch.
             ("they parted", files, known, takes_back(&["other"])),
+            (
+                "they parted, the pin deleted it",
+                &[("a", 1, 2, 1), ("other", 0, 0, 1)],
+                of_a_deletion,
+                takes_back(&["other"]),
+            ),
             ("they parted, the pin's file is pending", &[("other", 2, 3, 1)], known, replay(&[("other", 3)], 0)),
             ("they parted, both changed it", &[("other", 2, 3, 4)], known, Publish::Conflict(names(&["other"]))),
             ("they parted, only news", &[("a", 1, 2, 1), ("lost", 1, 1, 0)], known, replay(&[("a", 2)], 1)),

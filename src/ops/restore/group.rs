@@ -190,7 +190,10 @@ impl<'a> Group<'a> {
         let mut refused = Answers::new();
         let is_unconfirmed = matches!(self.policy, Policy::Reset { confirmed: false });
         // An interrupted change and foreign attributes are put right under the lock.
-        if !is_unconfirmed || journal::exists(&self.checkout.git_dir)? || self.checkout.has_foreign_attributes()? {
+        if !is_unconfirmed
+            || journal::is_interrupted(&self.checkout.git_dir)?
+            || self.checkout.has_foreign_attributes()?
+        {
             return Ok(refused);
         }
         self.checkout.check_is_ours()?;

@@ -56,6 +56,29 @@ fn a_recording_written_while_its_deletion_is_undone_stays() {
 }
 
 #[test]
+fn a_pop_that_cannot_write_leaves_the_files_as_they_were() {
+    with_every_git(|world| {
+        let s = Scene::new(world, &[("a/a.json", "1"), ("a/b.json", "1"), ("a/c.json", "1")], &[]);
+        s.restore("a");
+        s.record("a/a.json", "mine");
+        s.record("a/b.json", &"mine\n".repeat(10_000));
+        s.assets("reset -y sdk/a").ok();
+        let before = crate::support::snapshot(&s.checkout().join("recordings"));
+        let sh = format!("trap '' XFSZ; ulimit -f 16; exec {} stash pop sdk/a", env!("CARGO_BIN_EXE_assets"));
+        let env = s.code.env().to_vec();
+        crate::support::run(&s.code.path, &env, "sh", ["-c", &sh]).fails(1);
+        assert!(crate::support::snapshot(&s.checkout().join("recordings")) == before);
+        // Killed while it wrote: the next command puts back what was taken out, also where it has nothing to do.
+        let path = s.git_that_first(world, "checkout-index", "kill -9 $PPID; exit 1");
+        let child = s.code.command(&[("PATH", path.as_str())], ["stash", "pop", "sdk/a"]).spawn().unwrap();
+        assert_eq!(finish(child).code, None);
+        s.restore("a");
+        assert!(crate::support::snapshot(&s.checkout().join("recordings")) == before);
+        s.pop_brings("a", "a/a.json", "mine");
+    });
+}
+
+#[test]
 fn a_restore_killed_between_stash_and_switch_leaves_one_entry() {
     with_every_git(|world| {
         let s = Scene::new(world, &[("a/a.json", "1"), ("b/b.json", "1")], &[("a/a.json", "2"), ("b/b.json", "2")]);

@@ -140,3 +140,17 @@ fn a_recording_of_a_package_that_is_not_restored_stays_when_the_commit_shown_no_
         s.pop_brings("b", "b/b.json", "recorded");
     });
 }
+
+#[test]
+fn a_deletion_in_the_folder_of_a_nested_package_is_a_change_of_that_package() {
+    with_every_git(|world| {
+        let s = Scene::new(world, &[("a/a.json", "1"), ("a/inner/one.json", "1")], &[]);
+        s.pin("a/inner", &s.old);
+        s.restore("a");
+        std::fs::remove_dir_all(s.file("a/inner")).unwrap();
+        let status = s.assets("status --json sdk/a/inner").json();
+        assert_eq!(status["results"][0]["pending"][0]["path"], "recordings/sdk/a/inner/one.json", "{status}");
+        s.assets("reset -y sdk/a/inner").ok();
+        s.shows("a/inner/one.json", "1");
+    });
+}

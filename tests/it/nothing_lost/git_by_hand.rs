@@ -114,3 +114,38 @@ fn a_commit_that_a_ref_leads_to_already_is_pending_again() {
         assert_eq!(s.git(&["rev-parse", &name]).ok().stdout.trim(), commit);
     }
 }
+
+#[test]
+fn a_deleted_cache_and_a_file_in_the_place_of_a_folder() {
+    with_every_git(|world| {
+        let old = [("a/a.json", "1"), ("a/dir/one.json", "1"), ("a/inner/z.json", "1")];
+        let s = Scene::new(world, &old, &[("a/dir/one.json", "")]);
+        let _ = std::fs::remove_dir(s.repo.seed().join("recordings/sdk/a/dir"));
+        let third = s.repo.commit("main", &[("recordings/sdk/a/dir", "2")]);
+        s.pin("a/inner", &s.old);
+        s.restore("a/inner");
+        std::fs::remove_dir_all(world.root().join("cache")).unwrap();
+        // Git downloads what it needs, and more than we know of.
+        s.git(&["checkout", "HEAD", "--", "recordings/sdk/a/inner/z.json"]);
+        s.pin("a", &third);
+        s.restore("a");
+        s.shows("a/dir", "2");
+        s.shows("a/inner/z.json", "1");
+    });
+}
+
+#[test]
+fn a_push_on_top_of_a_commit_that_was_downloaded_by_hand() {
+    with_every_git(|world| {
+        let s = Scene::new(world, &[("a/a.json", "1"), ("b/b.json", "1")], &[("b/b.json", "2")]);
+        s.restore("a");
+        s.record("a/a.json", "mine");
+        let theirs = s.repo.commit("main", &[("recordings/sdk/a/theirs.json", "theirs")]);
+        s.git(&["fetch", "-q", "origin", &theirs]).ok();
+        s.assets("push sdk/a").ok();
+        let pushed = s.code.pin("sdk/a", "SHA");
+        for (file, text) in [("a/a.json", "mine"), ("a/theirs.json", "theirs"), ("b/b.json", "2")] {
+            assert_eq!(s.repo.file(&pushed, &format!("recordings/sdk/{file}")).as_deref(), Some(text));
+        }
+    });
+}
