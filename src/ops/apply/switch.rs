@@ -93,7 +93,7 @@ pub fn switch(checkout: &Checkout, transition: &Transition, changes: &[TreeChang
     }
     if output.stderr.contains("not uptodate") {
         repo.refresh_index()?;
-    } else if !["unmerged", "resolve your current index", "Cannot merge"]
+    } else if !["unmerged", "resolve your current index", "Cannot merge", "Untracked working tree file"]
         .iter()
         .any(|words| output.stderr.contains(words))
     {

@@ -25,6 +25,22 @@ fn staged_files() {
 }
 
 #[test]
+fn files_that_were_taken_out_of_the_index() {
+    with_every_git(|world| {
+        goes_on(world, |s| drop(s.git(&["rm", "-r", "-q", "--cached", "recordings"]).ok()));
+    });
+    with_every_git(|world| {
+        let s = Scene::new(world, &[("a/a.json", "1"), ("a/b.json", "1")], &[("a/a.json", ""), ("a/b.json", "2")]);
+        s.restore("a");
+        s.git(&["rm", "-r", "-q", "--cached", "recordings"]).ok();
+        s.pin("a", &s.new);
+        s.restore("a");
+        assert!(!s.file("a/a.json").exists());
+        s.shows("a/b.json", "2");
+    });
+}
+
+#[test]
 fn a_commit_on_top() {
     with_every_git(|world| goes_on(world, |s| drop(s.git(&["commit", "-q", "-a", "-m", "x"]).ok())));
 }
