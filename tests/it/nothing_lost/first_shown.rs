@@ -154,3 +154,19 @@ fn a_deletion_in_the_folder_of_a_nested_package_is_a_change_of_that_package() {
         s.shows("a/inner/one.json", "1");
     });
 }
+
+#[test]
+fn a_recording_directly_above_a_restored_package_is_no_trace_of_another_restore() {
+    with_every_git(|world| {
+        let old = [("a/a.json", "1"), ("a/inner/one.json", "1"), ("b/b.json", "1"), ("b/dir/one.json", "1")];
+        let s = Scene::new(world, &old, &[]);
+        s.pin("a/inner", &s.old);
+        s.restore("a/inner");
+        s.record("a/a.json", "mine");
+        s.record("b/dir", "in the place of a folder");
+        s.restore("b");
+        s.shows("b/dir/one.json", "1");
+        assert_eq!(s.pending("a"), ["modified recordings/sdk/a/a.json"]);
+        s.shows("a/a.json", "mine");
+    });
+}
