@@ -9,7 +9,7 @@ use crate::git::parse::{Change, ChangeKind};
 use crate::manifest::{Form, Manifest, Pin};
 use crate::names::{Oid, RepoPath};
 use crate::store::apart::Apart;
-use crate::store::checkout::{Checkout, check_readable};
+use crate::store::checkout::{Checkout, KeptCommit, check_readable};
 use crate::store::composite::{self, Shown, Slices};
 use crate::store::{Want, git_dir, journal, listing};
 
@@ -77,6 +77,12 @@ fn mend_head(checkout: &Checkout, objects: &mut Objects) -> Result<()> {
     let (Some(head), slices) = (checkout.head()?, checkout.slices()?) else { return Ok(()) };
     if slices.is_empty() || has_trees(objects, &head, &slices)? {
         return Ok(());
+    }
+    if checkout.shown()?.as_ref() != Some(&head)
+        && objects.commit(head.as_str())?.is_some()
+        && let Some(kept) = checkout.keep_commit(&head)?
+    {
+        say_pending_again(checkout, &head, &kept);
     }
     let again = head_for(checkout, Some(objects), &slices, None)?;
     checkout.record(&again, &Slices::new(), None)?;
@@ -158,9 +164,7 @@ fn uncommit(checkout: &Checkout) -> Result<()> {
         // `git commit --amend` gives the new commit the parents of the old one, and none where the history is cut off.
         let is_amended = parents.is_empty() || parents == parents_of_shown;
         if commit == shown || parents.contains(&shown) || is_amended {
-            let what = format!("`{}` was committed there by hand; its changes are pending again", head.short());
-            checkout.repo.git.report().note(&what);
-            checkout.repo.git.report().note(&format!("`{}` keeps the commit", kept.name));
+            say_pending_again(checkout, &head, &kept);
             return checkout.record(&shown, &Slices::new(), None);
         }
         match parents.into_iter().next() {
@@ -171,6 +175,12 @@ fn uncommit(checkout: &Checkout) -> Result<()> {
     let what = format!("HEAD is the commit `{}` made by hand, which is not on top of what is shown", head.short());
     checkout.repo.git.report().note(&format!("{what}; `{}` keeps it", kept.name));
     Ok(())
+}
+
+fn say_pending_again(checkout: &Checkout, commit: &Oid, kept: &KeptCommit) {
+    let report = checkout.repo.git.report();
+    report.note(&format!("`{}` was committed there by hand; its changes are pending again", commit.short()));
+    report.note(&format!("`{}` keeps the commit", kept.name));
 }
 
 fn has_shown_commits(checkout: &Checkout, objects: &mut Objects) -> Result<bool> {

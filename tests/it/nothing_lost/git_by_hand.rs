@@ -96,6 +96,23 @@ fn an_amended_commit_whose_parent_went_with_the_cache() {
 }
 
 #[test]
+fn an_amended_commit_whose_tree_went_with_the_cache_is_kept() {
+    with_every_git(|world| {
+        let s = Scene::new(world, &[("a/one.json", "1")], &[]);
+        s.restore("a");
+        s.record("a/one.json", "pushed");
+        s.assets("push sdk/a").ok();
+        s.git(&["commit", "-q", "--amend", "-m", "other words"]).ok();
+        let commit = s.git(&["rev-parse", "HEAD"]).ok().stdout.trim().to_string();
+        std::fs::remove_dir_all(world.root().join("cache")).unwrap();
+        s.assets("reset -y sdk/a").ok();
+        let kept = s.git(&["for-each-ref", "--format=%(objectname)", "refs/assets/by-hand"]).ok().stdout;
+        assert_eq!(kept.trim(), commit);
+        s.shows("a/one.json", "pushed");
+    });
+}
+
+#[test]
 fn a_deleted_cache_and_a_look_at_the_history() {
     with_every_git(|world| {
         let s = Scene::new(world, &[("a/a.json", "1"), ("b/b.json", "1")], &[("a/a.json", "2"), ("b/b.json", "2")]);
