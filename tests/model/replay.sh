@@ -74,7 +74,7 @@ fault() { # writes a git that does harm: CALL NTH WHEN HARM WORDS...
         kill-git) harm='kill -9 $$' ;;
         write) local path; path=$(slice_of "$(word "$2")")/$(word "$3")
             [ -e "$CODE/.assets/$(checkout_of "$(word "$2")")/.git" ] && harm="mkdir -p '$(dirname "$path")' && printf '%s\n' '$(text "$ME" "rec/$(word "$2")/$(word "$3")")' > '$path'" ;;
-        advance) local made; made=$(make_commit "$(word "$2")" "+$3"); echo "$made" > "$LAB/labels/c$NO"; harm="env -i $GIT --git-dir='$AR' update-ref 'refs/heads/$(word "$2")' $made" ;;
+        advance) local made; made=$(make_commit "$(word "$2")" "+$3"); echo "$made" > "$LAB/labels/c$NO"; harm="env -i $GIT --git-dir='$AR' update-ref 'refs/heads/$(word "$2")' $made $made^ 2>/dev/null" ;;
     esac
     local action="$harm; exec $GIT \"\$@\""; [ "$when" = after ] && action="$GIT \"\$@\"; rc=\$?; $harm; exit \$rc"
     [ "$when" = before ] && [ "$1" = kill-all ] && action="$harm; exit 137"

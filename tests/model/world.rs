@@ -378,8 +378,9 @@ impl World {
                 let mark = self.root.join("fault/written").display().to_string();
                 format!("mkdir -p '{folder}' && printf '%s' '{text}' > '{path}' && : > '{mark}'")
             }
+            // Not over a push that has arrived by then: no teammate forces a push.
             Harm::Advance { branch, .. } => format!(
-                "env -i {} --git-dir='{}' update-ref 'refs/heads/{branch}' {prepared}",
+                "env -i {} --git-dir='{}' update-ref 'refs/heads/{branch}' {prepared} {prepared}^ 2>/dev/null",
                 self.git.display(),
                 self.remote().display()
             ),
