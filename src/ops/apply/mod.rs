@@ -295,6 +295,13 @@ pub fn recover(checkout: &Checkout) -> Result<()> {
     let mut transition = from_note(&checkout.git_dir, &note)?;
     checkout.repo.git.report().note(&format!("completing a {} that was interrupted", note.operation));
     checkout.borrow_from_store()?;
+    // Git was used by hand since: HEAD is about to leave that commit, whose changes are still in the files.
+    if let Some(head) = checkout.head()?.filter(|head| ![&transition.from, &transition.to].contains(&head))
+        && let Some(kept) = checkout.keep_commit(&head)?
+    {
+        let note = format!("`{}` was committed there by hand; `{}` keeps the commit", head.short(), kept.name);
+        checkout.repo.git.report().note(&note);
+    }
     repair::ensure_objects(checkout, &mut transition)?;
     repair::finish(checkout, &transition)?;
     record(checkout, &transition)?;

@@ -1,7 +1,7 @@
 //! Git used by hand in a checkout: staged files, an unmerged index, commits, and a push of the .NET test proxy that failed.
 
 use super::Scene;
-use crate::support::{World, with_every_git};
+use crate::support::{World, finish, with_every_git};
 
 fn goes_on(world: &World, by_hand: impl Fn(&Scene)) {
     let s = Scene::new(world, &[("a/one.json", "1"), ("b/b.json", "1")], &[("a/one.json", "2"), ("b/b.json", "2")]);
@@ -109,6 +109,25 @@ fn an_amended_commit_whose_tree_went_with_the_cache_is_kept() {
         let kept = s.git(&["for-each-ref", "--format=%(objectname)", "refs/assets/by-hand"]).ok().stdout;
         assert_eq!(kept.trim(), commit);
         s.shows("a/one.json", "pushed");
+    });
+}
+
+#[test]
+fn a_commit_after_an_interrupted_restore_is_kept() {
+    with_every_git(|world| {
+        let s = Scene::new(world, &[("a/a.json", "1"), ("b/b.json", "1")], &[("a/a.json", "2")]);
+        s.restore("a");
+        s.pin("a", &s.new);
+        let path = s.git_that_first(world, "read-tree*-u", "kill -9 $PPID; exit 1");
+        let child = s.code.command(&[("PATH", path.as_str())], ["restore", "sdk/a"]).spawn().unwrap();
+        assert_eq!(finish(child).code, None);
+        s.record("a/mine.json", "mine");
+        s.git(&["add", "-A"]).ok();
+        s.git(&["commit", "-q", "-m", "x"]).ok();
+        let commit = s.git(&["rev-parse", "HEAD"]).ok().stdout.trim().to_string();
+        s.restore("a").says(&format!("`refs/assets/by-hand/{commit}` keeps the commit"));
+        s.shows("a/a.json", "2");
+        assert_eq!(s.git(&["show", &format!("{commit}:recordings/sdk/a/mine.json")]).ok().stdout, "mine");
     });
 }
 
