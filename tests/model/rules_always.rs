@@ -31,9 +31,13 @@ impl Oracle {
         };
         let mut commits: Vec<(String, String)> = Vec::new();
         for (name, checkout) in &case.before.checkouts {
-            let pending = self.places[case.user].get(name).map(|place| place.pending.clone()).unwrap_or_default();
-            for (path, blob) in pending {
-                if blob.is_some() && checkout.files.get(&path) == blob.as_ref() {
+            let place = self.places[case.user].get(name).cloned().unwrap_or_default();
+            // What `git checkout` of a commit of the assets repo has written is no recording of this user.
+            let is_downloaded = place.by_hand == Some("switch");
+            let head = if is_downloaded { world.objects.files(&checkout.head) } else { Default::default() };
+            for (path, blob) in place.pending {
+                let is_recorded = blob.is_some() && (!is_downloaded || head.get(&path) != blob.as_ref());
+                if is_recorded && checkout.files.get(&path) == blob.as_ref() {
                     add(checkout.files.get(&path).expect("it is there"), format!("pending as {path}"));
                 }
             }

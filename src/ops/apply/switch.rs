@@ -81,31 +81,44 @@ pub fn switch(checkout: &Checkout, transition: &Transition, changes: &[TreeChang
     if from == to {
         return Ok(Output::nothing_to_do());
     }
-    let recorded = hidden_but_recorded(checkout, changes)?;
-    if !recorded.is_empty() {
-        let from = set_index(checkout, from, &recorded)?;
+    let hidden = hidden_and_removed(checkout, changes)?;
+    let is_there = |path: &&str| join(&checkout.dir, path).symlink_metadata().is_ok();
+    let output = if hidden.iter().any(is_there) {
+        let from = set_index(checkout, from, &hidden)?;
         repo.refresh_index()?;
-        return repo.read_tree_switch(Some(&from), to);
+        repo.read_tree_switch(Some(&from), to)?
+    } else {
+        if !hidden.is_empty() {
+            repo.forget(&hidden)?;
+        }
+        switch_from(checkout, transition, &hidden)?
+    };
+    if !output.succeeded() && !hidden.is_empty() {
+        set_index(checkout, from, &[])?;
     }
+    Ok(output)
+}
+
+fn switch_from(checkout: &Checkout, transition: &Transition, hidden: &[&str]) -> Result<Output> {
+    /// What git says of an index that is not as `from`.
+    const STAGED: &[&str] = &["unmerged", "resolve your current index", "Cannot merge", "Untracked working tree file"];
+    let (repo, from, to) = (&checkout.repo, &transition.from, &transition.to);
     let output = repo.read_tree_switch(Some(from), to)?;
     if output.succeeded() || Switch::of(&output) == Switch::MissingObjects {
         return Ok(output);
     }
     if output.stderr.contains("not uptodate") {
         repo.refresh_index()?;
-    } else if !["unmerged", "resolve your current index", "Cannot merge", "Untracked working tree file"]
-        .iter()
-        .any(|words| output.stderr.contains(words))
-    {
+    } else if !STAGED.iter().any(|words| output.stderr.contains(words)) {
         return Ok(output);
     }
     let output = repo.read_tree_switch(Some(from), to)?;
     if output.succeeded() {
         return Ok(output);
     }
-    set_index(checkout, from, &[])?;
+    let from = set_index(checkout, from, hidden)?;
     repo.refresh_index()?;
-    repo.read_tree_switch(Some(from), to)
+    repo.read_tree_switch(Some(&from), to)
 }
 
 /// Sets the index to a commit without some paths. Returns the tree that it has then.
@@ -127,11 +140,15 @@ fn set_index(checkout: &Checkout, commit: &Oid, without: &[&str]) -> Result<Oid>
 /// on: `read-tree -m -u` says "already present; will not overwrite with sparse update", overwrites them, and exits with 0 (its
 /// check is off for entries marked `CE_NEW_SKIP_WORKTREE`; seen with git 2.39 and 2.47).
 pub fn untracked_in_the_way(checkout: &Checkout, changes: &[TreeChange]) -> Result<Vec<Change>> {
-    let removed: HashSet<&str> =
-        changes.iter().filter(|change| change.new.is_none()).map(|change| change.path.as_str()).collect();
     // Git writes what the cone shows now; the cone changes afterwards.
     let was = checkout.slices()?;
     let is_written = |path: &str| was.is_empty() || cone::is_in_cone(&was, path);
+    // Those that the cone hides git takes for new: see `hidden_and_removed`.
+    let removed: HashSet<&str> = changes
+        .iter()
+        .filter(|change| change.new.is_none() && is_written(&change.path))
+        .map(|change| change.path.as_str())
+        .collect();
     let mut found = Vec::new();
     for change in changes.iter().filter(|change| change.old.is_none() && is_written(&change.path)) {
         let folders = change.path.match_indices('/').map(|(end, _)| &change.path[..end]);
@@ -176,15 +193,16 @@ pub fn repository_in_the_way(
     Ok(None)
 }
 
-/// The files that a commit no longer has, that the cone does not show, and that are there all the same: recorded in the folder
-/// of a package that is not restored. Git removes a file together with an entry that is marked to be skipped, whatever the file
-/// holds; a file without an entry it leaves alone.
-fn hidden_but_recorded<'a>(checkout: &Checkout, changes: &'a [TreeChange]) -> Result<Vec<&'a str>> {
+/// The files that a commit no longer has and that the cone does not show. A test may record them all the same, in the folder of a
+/// package that is not restored, also while git works. Git removes a file together with an entry that is marked to be skipped,
+/// whatever the file holds. Without the entry it leaves the file alone, and refuses where it would be in the way.
+fn hidden_and_removed<'a>(checkout: &Checkout, changes: &'a [TreeChange]) -> Result<Vec<&'a str>> {
     let was = checkout.slices()?;
-    let is_hidden = |path: &str| !was.is_empty() && !cone::is_in_cone(&was, path);
-    let is_there = |path: &str| join(&checkout.dir, path).symlink_metadata().is_ok();
+    if was.is_empty() {
+        return Ok(Vec::new());
+    }
     let removed = changes.iter().filter(|change| change.new.is_none()).map(|change| change.path.as_str());
-    Ok(removed.filter(|path| is_hidden(path) && is_there(path)).collect())
+    Ok(removed.filter(|path| !cone::is_in_cone(&was, path)).collect())
 }
 
 /// The pending changes at the places that a switch has to write or to remove.

@@ -170,3 +170,51 @@ fn a_recording_directly_above_a_restored_package_is_no_trace_of_another_restore(
         s.shows("a/a.json", "mine");
     });
 }
+
+#[test]
+fn a_recording_of_a_package_that_is_not_restored_stays_when_the_commit_shown_adds_the_file() {
+    with_every_git(|world| {
+        let s =
+            Scene::new(world, &[("a/a.json", "1"), ("b/b.json", "1")], &[("a/a.json", "2"), ("b/dir/new.json", "2")]);
+        s.restore("a");
+        s.record("b/dir/new.json", "mine");
+        s.pin("a", &s.new);
+        s.restore("a");
+        s.shows("a/a.json", "2");
+        s.shows("b/dir/new.json", "mine");
+    });
+}
+
+#[test]
+fn a_recording_made_while_git_removes_the_file_of_a_package_that_is_not_restored_stays() {
+    with_every_git(|world| {
+        let old = [("a/a.json", "1"), ("b/b.json", "1"), ("b/dir/gone.json", "1")];
+        let s = Scene::new(world, &old, &[("a/a.json", "2"), ("b/dir/gone.json", "")]);
+        s.restore("a");
+        s.pin("a", &s.new);
+        let file = s.file("b/dir/gone.json").display().to_string();
+        let write = format!("mkdir -p $(dirname {file}); printf late > {file}");
+        let path = s.git_that_first(world, "read-tree*-u", &write);
+        s.code.assets_with(&[("PATH", path.as_str())], ["restore", "sdk/a"]).ok();
+        s.shows("a/a.json", "2");
+        s.shows("b/dir/gone.json", "late");
+        assert_eq!(s.pending("b"), ["new recordings/sdk/b/dir/gone.json"]);
+    });
+}
+
+#[test]
+fn a_recording_below_a_file_that_is_about_to_be_shown_is_stashed() {
+    with_every_git(|world| {
+        let old = [("b/b.json", "1"), ("a/inner/one.json", "1"), ("a/dir/one.json", "1")];
+        let s = Scene::new(world, &old, &[("a/dir/one.json", ""), ("b/b.json", "2")]);
+        let _ = std::fs::remove_dir(s.repo.seed().join("recordings/sdk/a/dir"));
+        let third = s.repo.commit("main", &[("recordings/sdk/a/dir", "3"), ("recordings/sdk/a/inner/one.json", "3")]);
+        s.pin("a/inner", &s.old);
+        s.restore("a/inner");
+        s.record("a/dir/one.json", "mine");
+        s.pin("a/inner", &third);
+        s.restore("a/inner");
+        s.shows("a/dir", "3");
+        s.pop_brings("a", "a/dir/one.json", "mine");
+    });
+}
