@@ -111,7 +111,8 @@ run() { # VERB WORDS... [fault ...]
 }
 hand() { # DIR WHAT
     local X=$CODE/.assets/$(checkout_of "$1"); [ -e "$X/.git" ] || return 0
-    local g="git -C $X"
+    # Not in the code repo around a checkout that has no HEAD.
+    local g="env GIT_CEILING_DIRECTORIES=$CODE/.assets git -C $X"
     { case $2 in
         add) $g add -A ;; commit) $g add -A && $g commit -qm 'by hand' ;; amend) $g add -A && $g commit -q --amend -m 'by hand' ;;
         stash) $g stash -q -u ;; stash-pop) $g stash pop -q ;; reset-hard) $g reset -q --hard ;;

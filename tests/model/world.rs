@@ -282,6 +282,8 @@ impl World {
             .current_dir(folder)
             .env_clear()
             .envs(self.env(user))
+            // Not in the code repo around a checkout that has no HEAD.
+            .env("GIT_CEILING_DIRECTORIES", folder.parent().unwrap_or(folder))
             .stdin(Stdio::null())
             .output()
             .expect("git starts");
