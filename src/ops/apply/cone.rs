@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::error::{AtPath, Result};
-use crate::git::nested;
+use crate::git::{Output, nested};
 use crate::names::RepoPath;
 use crate::ops::join;
 use crate::store::checkout::Checkout;
@@ -31,6 +31,18 @@ pub fn keep_files_of_new_slices(checkout: &Checkout, was: &Slices, slices: &Slic
     let hidden = checkout.repo.hidden_paths()?;
     let kept: Vec<&str> = hidden.iter().map(String::as_str).filter(|path| present.contains(*path)).collect();
     checkout.repo.no_skip_worktree(&kept)
+}
+
+/// Shows what the cone of some slices holds more than it did, and writes those files that are not there. Git writes each only
+/// where nothing is: `read-tree` would overwrite what a test records meanwhile, if an ignore rule of the assets repo matches it.
+pub fn show_more(checkout: &Checkout, slices: &Slices) -> Result<Output> {
+    let hidden = checkout.repo.hidden_paths()?;
+    let shown: Vec<&str> = hidden.iter().map(String::as_str).filter(|path| is_in_cone(slices, path)).collect();
+    if shown.is_empty() {
+        return Ok(Output::nothing_to_do());
+    }
+    checkout.repo.no_skip_worktree(&shown)?;
+    checkout.repo.checkout_index(&shown)
 }
 
 /// The directories above a slice, without the root.

@@ -240,9 +240,18 @@ fn attempt(checkout: &Checkout, transition: &Transition) -> Result<Attempt> {
     }
     let was = checkout.slices()?;
     if checkout.set_cone(&transition.slices)? {
-        cone::keep_files_of_new_slices(checkout, &was, &transition.slices)?;
-        let output = checkout.repo.read_tree_switch(Some(&transition.to), &transition.to)?;
-        match Switch::of_cone(&output) {
+        let is_growing = !was.is_empty() && was.keys().all(|slice| transition.slices.contains_key(slice));
+        let (output, meaning) = if is_growing {
+            let output = cone::show_more(checkout, &transition.slices)?;
+            let meaning = Switch::of_files(&output);
+            (output, meaning)
+        } else {
+            cone::keep_files_of_new_slices(checkout, &was, &transition.slices)?;
+            let output = checkout.repo.read_tree_switch(Some(&transition.to), &transition.to)?;
+            let meaning = Switch::of_cone(&output);
+            (output, meaning)
+        };
+        match meaning {
             Switch::Done => {}
             Switch::MissingObjects => {
                 fetch_missing(checkout, &transition.slices)?;

@@ -231,7 +231,7 @@ fn differences(checkout: &Checkout, transition: &Transition, was: &Slices) -> Re
     for ((change, from), to) in candidates.into_iter().zip(from).zip(to) {
         let is_kept = kept.contains(change.path.as_str());
         // A file directly above a slice was shown before; a test may have changed it for a package that is not restored.
-        let is_gone = change.kind == ChangeKind::Deleted;
+        let is_gone = change.kind == ChangeKind::Deleted && !join(&checkout.dir, &change.path).is_dir();
         let appears = to.is_some() && !is_in_slice(was, &change.path) && (is_gone || !is_in_cone(was, &change.path));
         let moves = if from_is_here { from != to } else { moves_with_slice(transition, was, &change.path) };
         // A new file may be in the place of one to be written.

@@ -55,6 +55,18 @@ impl Switch {
         Switch::without(output, LEFT_ALONE)
     }
 
+    /// What the output of `git checkout-index` means, which fails also where a file or a folder is in the place of one.
+    pub fn of_files(output: &Output) -> Switch {
+        let says = |words: &str| output.stderr.contains(words);
+        let is_failure = |line: &str| {
+            (line.starts_with("error:") || line.starts_with("fatal:")) && !line.trim_end().ends_with("is a directory")
+        };
+        if MISSING.iter().any(|words| says(words)) {
+            return Switch::MissingObjects;
+        }
+        if output.stderr.lines().any(is_failure) { Switch::Failed } else { Switch::Done }
+    }
+
     fn without(output: &Output, harmless: &[&str]) -> Switch {
         let has = |line: &str, words: &[&str]| words.iter().any(|words| line.contains(words));
         let lines: Vec<&str> = output.stderr.lines().filter(|line| !has(line, harmless)).collect();

@@ -78,3 +78,22 @@ fn a_rule_of_the_assets_repo_hides_no_recording_of_a_package_that_is_not_restore
         assert_eq!(s.pending("a"), ["modified recordings/sdk/a/b.json", "modified recordings/sdk/a/log/trace.json"]);
     });
 }
+
+#[test]
+fn an_ignored_file_recorded_while_its_package_is_shown_for_the_first_time_stays() {
+    with_every_git(|world| {
+        let s = Scene::new(
+            world,
+            &[("a/a.json", "1"), ("b/b.json", "1"), ("b/c.json", "1"), ("../../.gitignore", "b.json\n")],
+            &[],
+        );
+        s.restore("a");
+        let file = s.file("b/b.json").display().to_string();
+        let write = format!("mkdir -p $(dirname {file}); printf late > {file}");
+        let path = s.git_that_first(world, "checkout-index", &write);
+        s.code.assets_with(&[("PATH", path.as_str())], ["restore", "sdk/b"]).ok();
+        s.shows("b/b.json", "late");
+        s.shows("b/c.json", "1");
+        assert_eq!(s.pending("b"), ["modified recordings/sdk/b/b.json"]);
+    });
+}
