@@ -26,7 +26,9 @@ impl<'a> Other<'a> {
         }
         // The place of the original may be for root alone.
         let assets = world.root().join("bin/assets");
-        std::fs::copy(ASSETS, &assets).unwrap();
+        // By another process: a test that starts a program meanwhile would inherit the file, open for writing, and no
+        // program that is being written can be started.
+        assert!(std::process::Command::new("cp").arg(ASSETS).arg(&assets).status().unwrap().success());
         let other = Other { world, assets };
         other.give_all();
         Some(other)
