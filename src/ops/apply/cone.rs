@@ -1,13 +1,16 @@
 //! What a sparse checkout shows: the files of its slices, and those directly in each directory above one.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
+use super::Transition;
 use crate::error::{AtPath, Result};
 use crate::git::{Output, nested};
 use crate::names::RepoPath;
 use crate::ops::join;
 use crate::store::checkout::Checkout;
 use crate::store::composite::Slices;
+use crate::store::files::is_there;
+use crate::store::listing::Listing;
 
 /// Marks the entries of the index as shown whose files are there before the cone shows them: recorded in the folder of a package
 /// that was not restored. Git then leaves the files as they are; an ignore rule of the assets repo would let it overwrite them.
@@ -33,8 +36,39 @@ pub fn keep_files_of_new_slices(checkout: &Checkout, was: &Slices, slices: &Slic
     checkout.repo.no_skip_worktree(&kept)
 }
 
+/// Whether an ignore rule may match a file of the slices that are not shown so far: one in a folder above them or in them, at the
+/// commit to show or on disk.
+pub fn may_be_ignored(
+    checkout: &Checkout,
+    transition: &Transition,
+    was: &Slices,
+    listings: &[(&RepoPath, &Listing)],
+) -> Result<bool> {
+    const RULES: &str = ".gitignore";
+    let mut folders = BTreeSet::from([""]);
+    for slice in transition.slices.keys().filter(|slice| !was.contains_key(slice)) {
+        let Some((_, listing)) = listings.iter().find(|(listed, _)| *listed == slice) else { return Ok(true) };
+        if listing.files.iter().any(|file| file.path.rsplit('/').next() == Some(RULES)) {
+            return Ok(true);
+        }
+        folders.extend(folders_above(slice));
+    }
+    let rules: Vec<String> = folders.into_iter().map(|folder| format!("{folder}/{RULES}")).collect();
+    if is_there(&checkout.git_dir.join("info/exclude"))? {
+        return Ok(true);
+    }
+    for file in &rules {
+        if is_there(&join(&checkout.dir, file.trim_start_matches('/')))? {
+            return Ok(true);
+        }
+    }
+    let hidden = rules.iter().map(|file| file.trim_start_matches('/')).filter(|file| !is_in_cone(was, file));
+    let hidden: Vec<String> = hidden.map(|file| format!("{}:{file}", transition.to)).collect();
+    Ok(!hidden.is_empty() && checkout.objects()?.infos(&hidden)?.iter().any(Option::is_some))
+}
+
 /// Shows what the cone of some slices holds more than it did, and writes those files that are not there. Git writes each only
-/// where nothing is: `read-tree` would overwrite what a test records meanwhile, if an ignore rule of the assets repo matches it.
+/// where nothing is: `read-tree` overwrites what a test records meanwhile, if an ignore rule matches it.
 pub fn show_more(checkout: &Checkout, slices: &Slices) -> Result<Output> {
     let hidden = checkout.repo.hidden_paths()?;
     let shown: Vec<&str> = hidden.iter().map(String::as_str).filter(|path| is_in_cone(slices, path)).collect();

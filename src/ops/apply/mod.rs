@@ -124,7 +124,7 @@ pub fn change(
     let mut stashed = Vec::new();
     for _ in 0..TRIES {
         journal::write(&checkout.git_dir, &to_note(&transition))?;
-        let blocking = match attempt(checkout, &transition)? {
+        let blocking = match attempt(checkout, &transition, listings)? {
             Attempt::Done(displaced) => {
                 match verify(checkout, &transition, listings) {
                     Ok(()) => {
@@ -187,7 +187,7 @@ enum Attempt {
     Refused(Error),
 }
 
-fn attempt(checkout: &Checkout, transition: &Transition) -> Result<Attempt> {
+fn attempt(checkout: &Checkout, transition: &Transition, listings: &[(&RepoPath, &Listing)]) -> Result<Attempt> {
     if !transition.put_back.is_empty() {
         // What was staged there by hand goes, so that the switch finds the index as `from` has it.
         checkout.repo.reset_index(&checkout.git_dir.join("index"), &transition.from)?;
@@ -241,7 +241,7 @@ fn attempt(checkout: &Checkout, transition: &Transition) -> Result<Attempt> {
     let was = checkout.slices()?;
     if checkout.set_cone(&transition.slices)? {
         let is_growing = !was.is_empty() && was.keys().all(|slice| transition.slices.contains_key(slice));
-        let (output, meaning) = if is_growing {
+        let (output, meaning) = if is_growing && cone::may_be_ignored(checkout, transition, &was, listings)? {
             let output = cone::show_more(checkout, &transition.slices)?;
             let meaning = Switch::of_files(&output);
             (output, meaning)
