@@ -91,7 +91,7 @@ impl Oracle {
         })
     }
 
-    /// A commit that somebody made in a checkout is in the history of a ref there. HEAD may also be at a commit that was
+    /// A commit made by hand in a checkout is in the history of a ref there. HEAD may also be at a commit that was
     /// downloaded, by `git checkout` or by a command of ours.
     fn commits_by_hand_are_kept(&mut self, world: &mut World, case: &Case) -> Result<(), Violation> {
         for (name, before) in &case.before.checkouts {

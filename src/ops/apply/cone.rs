@@ -53,16 +53,17 @@ pub fn may_be_ignored(
         }
         folders.extend(folders_above(slice));
     }
-    let rules: Vec<String> = folders.into_iter().map(|folder| format!("{folder}/{RULES}")).collect();
+    let in_folder = |folder: &str| if folder.is_empty() { RULES.to_string() } else { format!("{folder}/{RULES}") };
+    let rules: Vec<String> = folders.into_iter().map(in_folder).collect();
     if is_there(&checkout.git_dir.join("info/exclude"))? {
         return Ok(true);
     }
     for file in &rules {
-        if is_there(&join(&checkout.dir, file.trim_start_matches('/')))? {
+        if is_there(&join(&checkout.dir, file))? {
             return Ok(true);
         }
     }
-    let hidden = rules.iter().map(|file| file.trim_start_matches('/')).filter(|file| !is_in_cone(was, file));
+    let hidden = rules.iter().filter(|file| !is_in_cone(was, file));
     let hidden: Vec<String> = hidden.map(|file| format!("{}:{file}", transition.to)).collect();
     Ok(!hidden.is_empty() && checkout.objects()?.infos(&hidden)?.iter().any(Option::is_some))
 }

@@ -182,8 +182,8 @@ pub fn untracked_in_the_way(checkout: &Checkout, changes: &[TreeChange]) -> Resu
     Ok(found)
 }
 
-/// A repository that somebody made in a folder where the commit to show has a file. Its recordings can be stashed, it cannot:
-/// git would leave it and write other files, and exit with 0.
+/// A git repository in a folder where the commit to show has a file. Its recordings can be stashed, the repository cannot: git
+/// would leave it, write other files, and exit with 0.
 pub fn repository_in_the_way(
     checkout: &Checkout,
     transition: &Transition,
